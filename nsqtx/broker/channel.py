@@ -1,0 +1,306 @@
+"""A channel: a cursor over its topic's log, and everybody who reads by it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import attrs
+
+from nsqtx.broker.backlog import Backlog
+from nsqtx.broker.errors import Exiting, TooManyConsumers
+from nsqtx.broker.quantile import LatencyWindow
+from nsqtx.broker.returned import DeferredMessages, RequeuedMessages, next_frame
+from nsqtx.broker.subscription import DELIVER_BYTES, Subscription
+from nsqtx.interfaces import ChannelState, ISubscriber, Pending
+from nsqtx.wire.frames import attempts_of, id_of
+from nsqtx.wire.guid import position_of
+from nsqtx.wire.names import is_ephemeral
+
+__all__ = ["Channel"]
+
+
+@attrs.define(eq=False)
+class Channel:
+    """One copy of a topic's messages, shared out among its consumers.
+
+    A message of a channel is in exactly one place: in the `backlog` (never sent), in flight with a
+    subscription, `deferred` or `requeued`, or finished, which is no place at all.
+
+    ``changed`` is called whenever the checkpoint is no longer true, ``wake`` when `scan` has
+    something to look for, ``emptied`` when the last consumer leaves.
+    """
+
+    topic_name: str
+    name: str
+    backlog: Backlog
+    requeued: RequeuedMessages
+    now: Callable[[], int]
+    changed: Callable[[], None]
+    wake: Callable[[Channel], None]
+    emptied: Callable[[Channel], None]
+    latency: LatencyWindow | None = None
+    deferred: DeferredMessages = attrs.Factory(DeferredMessages)
+    paused: bool = False
+    exiting: bool = False
+    subscriptions: list[Subscription] = attrs.Factory(list)
+    #: Consumers that are gone, with messages that wait for their deadline.
+    departed: list[Subscription] = attrs.Factory(list)
+    message_count: int = 0
+    requeue_count: int = 0
+    timeout_count: int = 0
+    sent_count: int = 0
+    _turn: int = 0
+    _pumping: bool = False
+
+    @property
+    def ephemeral(self) -> bool:
+        """Whether the channel goes with its last consumer and is in no checkpoint."""
+        return is_ephemeral(self.name)
+
+    @property
+    def depth(self) -> int:
+        """Messages ready to be delivered."""
+        return len(self.backlog) + len(self.requeued)
+
+    @property
+    def backend_depth(self) -> int:
+        """Those of them that are only in the log."""
+        return self.backlog.behind + self.requeued.spilled
+
+    @property
+    def in_flight_count(self) -> int:
+        """Messages sent and neither finished, requeued nor timed out."""
+        return sum(len(owner.in_flight) for owner in self.owners())
+
+    @property
+    def deferred_count(self) -> int:
+        """Messages that wait for a time of their own."""
+        return len(self.deferred)
+
+    @property
+    def memory_count(self) -> int:
+        """Messages sent that had not to be read from the log (``global_msg_count``)."""
+        return max(0, self.sent_count - self.backlog.read_count)
+
+    def owners(self) -> Iterator[Subscription]:
+        """Everybody who has, or may have, messages in flight."""
+        yield from self.subscriptions
+        yield from self.departed
+
+    # Messages in.
+
+    def receive(self, first: int, stop: int, records: list[bytes], size: int) -> None:
+        """Messages from the topic, ready now; see `Backlog.receive`."""
+        self.message_count += len(records)
+        self.backlog.receive(first, stop, records, size)
+        self.pump()
+
+    def receive_deferred(
+        self, first: int, stop: int, records: list[bytes], due: int, keep: bool
+    ) -> None:
+        """Messages from the topic that may not be delivered before ``due`` (ns).
+
+        ``keep`` when there is no log to read them from again.
+        """
+        self.message_count += len(records)
+        self.backlog.receive(first, stop, [], 0)
+        for position, record in zip(range(first, stop), records, strict=True):
+            self.deferred.put(due, position, 0, record if keep else None)
+        self.wake(self)
+
+    def requeue(self, record: bytes, delay: int) -> None:
+        """A consumer gave a message back, to be delivered again after ``delay`` ns."""
+        self.requeue_count += 1
+        if delay > 0:
+            kept = record if self.backlog.log is None else None
+            position = position_of(id_of(record))
+            self.deferred.put(self.now() + delay, position, attempts_of(record), kept)
+            self.wake(self)
+        else:
+            self.requeued.put(next_frame(record))
+        self.changed()
+
+    # Messages out.
+
+    def pump(self) -> None:
+        """Send what is ready to whoever has room, in fair shares."""
+        if self.paused or self._pumping or not self.subscriptions:
+            return
+        self._pumping = True
+        try:
+            while self._round():
+                pass
+        finally:
+            self._pumping = False
+
+    def _round(self) -> bool:
+        """Offer every consumer with room its share, once. True: there may be more to do."""
+        open_ = [s for s in self.subscriptions if s.room() > 0]
+        available = len(self.backlog) + len(self.requeued)
+        if not open_ or not available:
+            return False
+        share = available
+        if len(open_) > 1:
+            # Who is first changes from round to round, so that a single message finds all in turn.
+            self._turn += 1
+            turn = self._turn % len(open_)
+            open_ = open_[turn:] + open_[:turn]
+            share = -(-available // len(open_))
+        now = self.now()
+        sent = 0
+        for subscription in open_:
+            records = self._take(min(subscription.room(), share))
+            if records:
+                sent += len(records)
+                subscription.deliver(records, now)
+        if not sent:
+            # Nothing came although there should be: what was counted is gone from the log.
+            return False
+        self.sent_count += sent
+        self.wake(self)
+        self.changed()
+        return True
+
+    def _take(self, count: int) -> list[bytes]:
+        """Take up to ``count`` messages. Fresh and requeued ones take turns, so neither starves."""
+        backlog, requeued = self.backlog, self.requeued
+        size = backlog.fresh_size
+        if size > DELIVER_BYTES:
+            # No huge writes: as many as make about `DELIVER_BYTES`, at least one.
+            count = min(count, max(1, DELIVER_BYTES * len(backlog.fresh) // size))
+        if not requeued:
+            return backlog.take(count)
+        again = requeued.take(-(-count // 2)) if len(backlog) else requeued.take(count)
+        if len(again) < count:
+            again += backlog.take(count - len(again))
+        return again
+
+    # Consumers.
+
+    def subscribe(
+        self,
+        subscriber: ISubscriber,
+        msg_timeout: int,
+        max_msg_timeout: int,
+        sample_rate: int = 0,
+        max_consumers: int = 0,
+    ) -> Subscription:
+        """Add a consumer, with RDY 0. Durations in ns; ``max_consumers`` 0 is no limit.
+
+        :raises Exiting: the channel is being deleted.
+        :raises TooManyConsumers: the limit is reached.
+        """
+        if self.exiting:
+            raise Exiting
+        if max_consumers and len(self.subscriptions) >= max_consumers:
+            raise TooManyConsumers(self.topic_name, self.name, max_consumers)
+        subscription = Subscription(self, subscriber, msg_timeout, max_msg_timeout, sample_rate)
+        self.subscriptions.append(subscription)
+        return subscription
+
+    def unsubscribe(self, subscription: Subscription) -> None:
+        """Remove a consumer; see `Subscription.leave`."""
+        if subscription not in self.subscriptions:
+            return
+        self.subscriptions.remove(subscription)
+        if subscription.in_flight:
+            self.departed.append(subscription)
+        if not self.subscriptions:
+            self.emptied(self)
+
+    # Time.
+
+    def scan(self, now: int) -> bool:
+        """Take back what has timed out, let go what is due. False: nothing is left to wait for."""
+        requeued = self.requeued
+        for owner in self.owners():
+            for frame in owner.expire(now):
+                self.timeout_count += 1
+                requeued.put(frame)
+                self.changed()
+        self.departed = [owner for owner in self.departed if owner.in_flight]
+        for _, position, attempts, record in self.deferred.take_due(now):
+            if record is None:
+                requeued.put_position(position, attempts)
+            else:
+                requeued.put(next_frame(record) if attempts else record)
+            self.changed()
+        self.pump()
+        return bool(self.deferred) or any(owner.in_flight for owner in self.owners())
+
+    # What an operator does.
+
+    def pause(self) -> None:
+        """Stop delivering. What is in flight goes on."""
+        self.paused = True
+        self.changed()
+
+    def unpause(self) -> None:
+        """Deliver again."""
+        self.paused = False
+        self.changed()
+        self.pump()
+
+    def empty(self) -> None:
+        """Forget every message: waiting, in flight and deferred."""
+        self.backlog.clear()
+        self.requeued.clear()
+        self.deferred.clear()
+        for owner in self.owners():
+            owner.in_flight.clear()
+        self.departed.clear()
+        self.changed()
+
+    def close(self) -> None:
+        """Let go of all consumers; the channel takes no more."""
+        self.exiting = True
+        for subscription in list(self.subscriptions):
+            subscription.ready = 0
+            subscription.subscriber.dropped()
+
+    # Checkpoints.
+
+    def state(self) -> ChannelState:
+        """This channel as its topic's checkpoint keeps it."""
+        pending = [
+            Pending(position_of(id), attempts_of(record), 0)
+            for owner in self.owners()
+            for id, (record, _) in owner.in_flight.items()
+        ]
+        pending += self.requeued.pending()
+        pending += self.deferred.pending()
+        return ChannelState(
+            self.name, self.paused, len(self.backlog), self.backlog.unread(), pending
+        )
+
+    def restore(self, state: ChannelState, end: int) -> None:
+        """Become what a checkpoint says; ``end`` is where its topic's log ended then."""
+        self.paused = state.paused
+        self.backlog.tail = end
+        for start, stop in state.ranges:
+            self.backlog.leave(start, stop, 0)
+        self.backlog.behind = state.ready
+        for position, attempts, due in state.pending:
+            if due:
+                self.deferred.put(due, position, attempts, None)
+            else:
+                self.requeued.put_position(position, attempts)
+        if self.deferred:
+            self.wake(self)
+
+    def stats(self) -> dict[str, Any]:
+        """The counters of this channel in ``/stats`` up to ``timeout_count``."""
+        counted = {
+            "channel_name": self.name,
+            "depth": self.depth,
+            "backend_depth": self.backend_depth,
+            "in_flight_count": self.in_flight_count,
+            "deferred_count": self.deferred_count,
+            "message_count": self.message_count,
+        }
+        if self.memory_count:
+            counted["global_msg_count"] = self.memory_count
+        counted["requeue_count"] = self.requeue_count
+        counted["timeout_count"] = self.timeout_count
+        return counted

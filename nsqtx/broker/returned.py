@@ -1,0 +1,134 @@
+"""Messages that come again: the requeued ones, and the deferred ones until they are due.
+
+Both keep what they hold by position wherever the topic has a log to read it from again, so a
+consumer that requeues everything, or a million deferred messages, cost numbers and not bodies.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Iterator
+
+import attrs
+
+from nsqtx.interfaces import ITopicLog, Pending
+from nsqtx.wire.frames import attempts_of, id_of, with_attempts
+from nsqtx.wire.guid import position_of
+
+__all__ = ["DeferredMessages", "RequeuedMessages", "next_frame"]
+
+#: How many requeued messages are read from the log at a time.
+FETCH = 256
+
+
+def next_frame(record: bytes) -> bytes:
+    """The record as its next delivery has it: one attempt more."""
+    return with_attempts(record, attempts_of(record) + 1)
+
+
+@attrs.define(eq=False)
+class RequeuedMessages:
+    """A queue of messages to be delivered again, ready to send: their attempts are counted up.
+
+    The first ``limit`` stay in memory, the others as position and attempts.
+    """
+
+    log: ITopicLog | None
+    limit: int
+    _frames: deque[bytes] = attrs.Factory(deque)
+    #: Position and attempts so far; after those in ``_frames``.
+    _spilled: deque[tuple[int, int]] = attrs.Factory(deque)
+
+    def __len__(self) -> int:
+        return len(self._frames) + len(self._spilled)
+
+    @property
+    def spilled(self) -> int:
+        """How many are only in the log."""
+        return len(self._spilled)
+
+    def put(self, frame: bytes) -> bool:
+        """Add a frame at the tail. False: dropped, there is no log to leave it in."""
+        if not self._spilled and len(self._frames) < self.limit:
+            self._frames.append(frame)
+        elif self.log is None:
+            return False
+        else:
+            self._spilled.append((position_of(id_of(frame)), attempts_of(frame) - 1))
+        return True
+
+    def put_position(self, position: int, attempts: int) -> None:
+        """Add a message that is in the log and was delivered ``attempts`` times."""
+        self._spilled.append((position, attempts))
+
+    def take(self, count: int) -> list[bytes]:
+        """Take up to ``count`` frames from the front."""
+        frames = self._frames
+        if len(frames) < count and self._spilled:
+            self._fetch(count - len(frames))
+        pop = frames.popleft
+        return [pop() for _ in range(min(count, len(frames)))]
+
+    def _fetch(self, count: int) -> None:
+        """Read the next ``count`` spilled messages, `FETCH` at least."""
+        assert self.log is not None
+        pop = self._spilled.popleft
+        wanted = [pop() for _ in range(min(max(count, FETCH), len(self._spilled)))]
+        positions = sorted(position for position, _ in wanted)
+        found = dict(zip(positions, self.log.fetch(positions), strict=True))
+        for position, attempts in wanted:
+            record = found[position]
+            if record is not None:
+                self._frames.append(with_attempts(record, attempts + 1) if attempts else record)
+
+    def pending(self) -> Iterator[Pending]:
+        """All of them, for the checkpoint."""
+        for frame in self._frames:
+            yield Pending(position_of(id_of(frame)), (attempts_of(frame) - 1) & 0xFFFF, 0)
+        for position, attempts in self._spilled:
+            yield Pending(position, attempts, 0)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._frames.clear()
+        self._spilled.clear()
+
+
+@attrs.define(eq=False)
+class DeferredMessages:
+    """Messages that may not be delivered before a time of their own.
+
+    Entries are ``(due, position, attempts, record)``; the record only where there is no log.
+    """
+
+    _heap: list[tuple[int, int, int, bytes | None]] = attrs.Factory(list)
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    def put(self, due: int, position: int, attempts: int, record: bytes | None) -> None:
+        """Add one that was delivered ``attempts`` times and is due at ``due`` (ns)."""
+        heapq.heappush(self._heap, (due, position, attempts, record))
+
+    def take_due(self, now: int) -> list[tuple[int, int, int, bytes | None]]:
+        """Take those that are due, the longest due first."""
+        heap = self._heap
+        due = []
+        while heap and heap[0][0] <= now:
+            due.append(heapq.heappop(heap))
+        return due
+
+    def take_all(self) -> list[tuple[int, int, int, bytes | None]]:
+        """Take all of them, in no order."""
+        entries, self._heap = self._heap, []
+        return entries
+
+    def pending(self) -> Iterator[Pending]:
+        """All of them, for the checkpoint."""
+        for due, position, attempts, _ in self._heap:
+            yield Pending(position, attempts, due)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._heap.clear()
