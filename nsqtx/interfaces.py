@@ -180,9 +180,11 @@ class ISubscriber(Interface):
     def dropped() -> None:
         """The channel or its topic is gone: close the connection (no frame is sent)."""
 
-    def stats() -> dict[str, Any]:
-        """This client in the form of ``/stats`` (``nsqd-http`` section 8.1), without counters
-        that the subscription keeps."""
+    def stats(topic: str = "") -> dict[str, Any]:
+        """This client in the form of ``/stats`` (nsqd-http section 8.1), keys in its order.
+
+        ``pub_counts`` has the count of ``topic`` if it is given, else of any one topic.
+        """
 
 
 class IFile(Interface):

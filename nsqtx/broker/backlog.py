@@ -154,6 +154,13 @@ class Backlog:
         if not ranges:
             self.behind = 0  # what damage took from the log is not waited for
 
+    def skip_to(self, position: int) -> None:
+        """Nothing is, nor will be, between the end of what was received and ``position``."""
+        if self.ranges:
+            self.ranges[-1] = (self.ranges[-1][0], position)
+        else:
+            self.tail = position
+
     def unread(self) -> list[tuple[int, int]]:
         """The ranges still to be taken, the window's part included."""
         if not self.fresh:

@@ -171,7 +171,7 @@ class Channel:
             count = min(count, max(1, DELIVER_BYTES * len(backlog.fresh) // size))
         if not requeued:
             return backlog.take(count)
-        again = requeued.take(-(-count // 2)) if len(backlog) else requeued.take(count)
+        again = requeued.take(-(-count // 2) if len(backlog) else count, DELIVER_BYTES)
         if len(again) < count:
             again += backlog.take(count - len(again))
         return again

@@ -20,6 +20,8 @@ __all__ = ["DeferredMessages", "RequeuedMessages", "next_frame"]
 
 #: How many requeued messages are read from the log at a time.
 FETCH = 256
+#: How many bytes of requeued messages stay in memory, per channel.
+REQUEUED_BYTES = 32 * 1024 * 1024
 
 
 def next_frame(record: bytes) -> bytes:
@@ -31,12 +33,13 @@ def next_frame(record: bytes) -> bytes:
 class RequeuedMessages:
     """A queue of messages to be delivered again, ready to send: their attempts are counted up.
 
-    The first ``limit`` stay in memory, the others as position and attempts.
+    The first ``limit`` (and `REQUEUED_BYTES`) stay in memory, the others as position and attempts.
     """
 
     log: ITopicLog | None
     limit: int
     _frames: deque[bytes] = attrs.Factory(deque)
+    _size: int = 0
     #: Position and attempts so far; after those in ``_frames``.
     _spilled: deque[tuple[int, int]] = attrs.Factory(deque)
 
@@ -50,8 +53,10 @@ class RequeuedMessages:
 
     def put(self, frame: bytes) -> bool:
         """Add a frame at the tail. False: dropped, there is no log to leave it in."""
-        if not self._spilled and len(self._frames) < self.limit:
+        room = len(self._frames) < self.limit and self._size + len(frame) <= REQUEUED_BYTES
+        if room and not self._spilled:
             self._frames.append(frame)
+            self._size += len(frame)
         elif self.log is None:
             return False
         else:
@@ -62,25 +67,32 @@ class RequeuedMessages:
         """Add a message that is in the log and was delivered ``attempts`` times."""
         self._spilled.append((position, attempts))
 
-    def take(self, count: int) -> list[bytes]:
-        """Take up to ``count`` frames from the front."""
+    def take(self, count: int, size: int) -> list[bytes]:
+        """Take up to ``count`` frames and about ``size`` bytes from the front, at least one."""
         frames = self._frames
         if len(frames) < count and self._spilled:
-            self._fetch(count - len(frames))
-        pop = frames.popleft
-        return [pop() for _ in range(min(count, len(frames)))]
+            self._fetch()
+        taken = []
+        while frames and count and size > 0:
+            frame = frames.popleft()
+            taken.append(frame)
+            count -= 1
+            size -= len(frame)
+            self._size -= len(frame)
+        return taken
 
-    def _fetch(self, count: int) -> None:
-        """Read the next ``count`` spilled messages, `FETCH` at least."""
+    def _fetch(self) -> None:
+        """Read the next spilled messages, up to `FETCH` of them."""
         assert self.log is not None
         pop = self._spilled.popleft
-        wanted = [pop() for _ in range(min(max(count, FETCH), len(self._spilled)))]
+        wanted = [pop() for _ in range(min(FETCH, len(self._spilled)))]
         positions = sorted(position for position, _ in wanted)
         found = dict(zip(positions, self.log.fetch(positions), strict=True))
         for position, attempts in wanted:
             record = found[position]
             if record is not None:
                 self._frames.append(with_attempts(record, attempts + 1) if attempts else record)
+                self._size += len(record)
 
     def pending(self) -> Iterator[Pending]:
         """All of them, for the checkpoint."""
@@ -92,6 +104,7 @@ class RequeuedMessages:
     def clear(self) -> None:
         """Forget everything."""
         self._frames.clear()
+        self._size = 0
         self._spilled.clear()
 
 

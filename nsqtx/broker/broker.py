@@ -1,0 +1,196 @@
+"""The broker: all topics of one nsqd, and what happens to them as time goes by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+import attrs
+
+from nsqtx.broker.channel import Channel
+from nsqtx.broker.errors import Exiting
+from nsqtx.broker.topic import Topic
+from nsqtx.interfaces import IStore, StorageError
+from nsqtx.wire.names import is_ephemeral
+
+__all__ = ["Broker", "Settings"]
+
+#: A checkpoint that took t seconds is not written again before this many times t have passed.
+CHECKPOINT_REST = 20
+
+
+@attrs.define
+class Settings:
+    """The options that the broker itself looks at. Durations in ns."""
+
+    node_id: int = 0
+    mem_queue_size: int = 10000
+    latency_quantiles: Sequence[float] = ()
+    latency_window: int = 600 * 10**9
+
+
+def _ignore(*_: object) -> None:
+    """Nobody listens."""
+
+
+@attrs.define(eq=False)
+class Broker:
+    """All topics by name. Knows no socket and opens no file.
+
+    ``seconds`` is the clock (`IReactorTime.seconds`). ``on_change(kind, topic, channel)`` is told
+    of ``"topic made"``, ``"topic gone"``, ``"channel made"`` and ``"channel gone"``;
+    ``on_failure(text)`` of checkpoints that the disk refused.
+    """
+
+    store: IStore
+    seconds: Callable[[], float]
+    settings: Settings = attrs.Factory(Settings)
+    on_change: Callable[[str, Topic, Channel | None], None] = _ignore
+    on_failure: Callable[[str], None] = _ignore
+    #: Whether new topics hand their messages out at once.
+    autostart: bool = True
+    topics: dict[str, Topic] = attrs.Factory(dict)
+    exiting: bool = False
+    _busy: set[Channel] = attrs.Factory(set)
+    _dirty: set[Topic] = attrs.Factory(set)
+    _rests: dict[Topic, float] = attrs.Factory(dict)
+
+    def now(self) -> int:
+        """The time in nanoseconds since the epoch."""
+        return int(self.seconds() * 1e9)
+
+    def get_topic(self, name: str) -> Topic:
+        """The topic of that name, made if missing.
+
+        :raises Exiting: nsqd stops.
+        :raises StorageError: its log cannot be made.
+        """
+        topic = self.topics.get(name)
+        if topic is not None:
+            return topic
+        if self.exiting:
+            raise Exiting
+        topic = self._add_topic(name)
+        self.checkpoint(topic)
+        self.on_change("topic made", topic, None)
+        return topic
+
+    def _add_topic(self, name: str) -> Topic:
+        log = None if is_ephemeral(name) else self.store.open(name)
+        topic = Topic(
+            name,
+            self.settings,
+            log,
+            self.now,
+            self._dirty.add,
+            self._busy.add,
+            self._channel_made,
+            self._channel_gone,
+            started=self.autostart,
+        )
+        self.topics[name] = topic
+        return topic
+
+    def load(self, known: dict[str, Iterable[str]]) -> None:
+        """Find what an earlier run left: every topic with a log, and the ``known`` ones.
+
+        ``known`` maps topics to channels that existed by another record (``nsqd.dat``).
+
+        :raises StorageError: a log cannot be read.
+        """
+        for name in self.store.topics():
+            self._add_topic(name).recover(known.get(name, ()))
+
+    def delete_topic(self, name: str) -> None:
+        """Delete a topic with its channels and messages; consumers are disconnected.
+
+        :raises KeyError: there is no such topic.
+        """
+        topic = self.topics[name]
+        topic.exiting = True
+        for channel in list(topic.channels):
+            topic.delete_channel(channel)
+        if self.topics.pop(name, None) is None:
+            return  # an ephemeral topic that went with its last channel just now
+        self._forget(topic)
+
+    def _forget(self, topic: Topic) -> None:
+        """Drop a topic that is in no table any more."""
+        topic.close()
+        self._dirty.discard(topic)
+        self._rests.pop(topic, None)
+        if topic.log is not None:
+            self.store.delete(topic.name)
+        self.on_change("topic gone", topic, None)
+
+    def _channel_made(self, topic: Topic, channel: Channel) -> None:
+        if not channel.ephemeral:
+            # At once: a message answered OK after this must find the channel after a crash.
+            topic.channels_unsaved = not self.checkpoint(topic)
+        self.on_change("channel made", topic, channel)
+
+    def _channel_gone(self, topic: Topic, channel: Channel) -> None:
+        self._busy.discard(channel)
+        if not channel.ephemeral and not topic.exiting:
+            self.checkpoint(topic)
+        self.on_change("channel gone", topic, channel)
+        last = topic.ephemeral and not topic.channels and not topic.exiting
+        if last and self.topics.get(topic.name) is topic:
+            del self.topics[topic.name]
+            self._forget(topic)
+
+    def checkpoint(self, topic: Topic) -> bool:
+        """Write a topic's checkpoint now. False: the disk refused, it is tried again later."""
+        self._dirty.discard(topic)
+        began = self.seconds()
+        try:
+            topic.checkpoint()
+        except StorageError as error:
+            self._dirty.add(topic)
+            self.on_failure(f"checkpoint of topic {topic.name} failed - {error}")
+            return False
+        took = self.seconds() - began
+        if took > 0.01:
+            self._rests[topic] = began + CHECKPOINT_REST * took
+        return True
+
+    def scan(self) -> None:
+        """Look after deadlines and due times; call it every 100 ms or so."""
+        now = self.now()
+        for channel in list(self._busy):
+            if not channel.scan(now):
+                self._busy.discard(channel)
+
+    def tick(self) -> None:
+        """Write checkpoints that are no longer true, and let logs do theirs; once a second."""
+        now = self.seconds()
+        for topic in list(self._dirty):
+            if self._rests.get(topic, 0.0) <= now:
+                self._rests.pop(topic, None)
+                self.checkpoint(topic)
+        for topic in self.topics.values():
+            if topic.log is not None:
+                self._tick_log(topic)
+
+    def _tick_log(self, topic: Topic) -> None:
+        assert topic.log is not None
+        try:
+            topic.log.tick()
+        except StorageError as error:
+            self.on_failure(f"log of topic {topic.name}: {error}")
+
+    def stop(self) -> list[str]:
+        """Take no more messages, write everything down. Returns what went wrong."""
+        self.exiting = True
+        failures = []
+        for topic in self.topics.values():
+            topic.close()
+            if topic.log is None:
+                continue
+            try:
+                topic.checkpoint(clean=True)
+                topic.log.close()
+            except StorageError as error:
+                failures.append(f"topic {topic.name}: {error}")
+        self._dirty.clear()
+        self._busy.clear()
+        return failures

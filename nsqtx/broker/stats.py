@@ -1,0 +1,65 @@
+"""What ``/stats`` and statsd show of topics and channels (nsqd-http section 8.1)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nsqtx.broker.broker import Broker
+from nsqtx.broker.channel import Channel
+from nsqtx.broker.quantile import summary
+from nsqtx.broker.topic import Topic
+
+__all__ = ["topic_stats"]
+
+
+def topic_stats(
+    broker: Broker, topic: str = "", channel: str = "", include_clients: bool = True
+) -> list[dict[str, Any]] | None:
+    """The ``topics`` of ``/stats``, sorted by name, keys in the order of the specification.
+
+    With ``topic`` only that one (None when it does not exist); with ``channel`` only channels of
+    that name, and no topic without it.
+    """
+    if topic:
+        if topic not in broker.topics:
+            return None
+        topics = [broker.topics[topic]]
+    else:
+        topics = [broker.topics[name] for name in sorted(broker.topics)]
+    if channel:
+        topics = [each for each in topics if channel in each.channels]
+    return [_topic(broker, each, topic, channel, include_clients) for each in topics]
+
+
+def _topic(
+    broker: Broker, topic: Topic, topic_filter: str, channel_filter: str, clients: bool
+) -> dict[str, Any]:
+    channels = topic.channels
+    names = [channel_filter] if channel_filter else sorted(channels)
+    windows = [c.latency for c in channels.values() if c.latency is not None]
+    return {
+        "topic_name": topic.name,
+        "channels": [_channel(broker, channels[name], topic_filter, clients) for name in names],
+        "depth": topic.depth,
+        "backend_depth": topic.backend_depth,
+        "message_count": topic.message_count,
+        "message_bytes": topic.message_bytes,
+        "paused": topic.paused,
+        "e2e_processing_latency": summary(
+            windows, broker.settings.latency_quantiles, broker.now()
+        ),
+    }
+
+
+def _channel(broker: Broker, channel: Channel, topic: str, clients: bool) -> dict[str, Any]:
+    windows = [] if channel.latency is None else [channel.latency]
+    subscribers = [each.subscriber for each in channel.subscriptions]
+    return {
+        **channel.stats(),
+        "client_count": len(subscribers),
+        "clients": [each.stats(topic) for each in subscribers] if clients else None,
+        "paused": channel.paused,
+        "e2e_processing_latency": summary(
+            windows, broker.settings.latency_quantiles, broker.now()
+        ),
+    }
