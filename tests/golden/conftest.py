@@ -20,7 +20,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     counted: Counter[str] = Counter()
     deselected = []
     for item in list(items):
-        recording = getattr(item, "callspec", None) and item.callspec.params.get("recording")  # type: ignore[attr-defined]
+        if "replays" not in getattr(item, "fixturenames", ()) or not hasattr(item, "callspec"):
+            continue
+        recording = item.callspec.params["recording"]
         if isinstance(recording, Recording) and recording.later:
             counted[recording.later] += 1
             deselected.append(item)

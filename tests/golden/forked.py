@@ -46,6 +46,10 @@ class ForkedProcess:
         line, _, self._received = self._received.partition(b"\n")
         return line
 
+    def disconnect(self) -> None:
+        """Leave the server, which then kills the process."""
+        self._connection.close()
+
     def poll(self) -> int | None:
         """The exit code; None while the process runs."""
         if self._code is None and self._read_line(0):

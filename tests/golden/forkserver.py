@@ -89,10 +89,10 @@ def _run_child(module: str, arguments: list[str], stderr: int) -> NoReturn:
         else:
             print(result, file=sys.stderr)
         sys.stderr.flush()
-    except Exception:
-        traceback.print_exc()
-        sys.stderr.flush()
     finally:
+        if sys.exc_info()[0] is not None:
+            traceback.print_exc()
+            sys.stderr.flush()
         os._exit(code)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,12 +41,17 @@ class Recording(NamedTuple):
 
 
 def load_recordings() -> list[Recording]:
-    """Every session of every file, in order."""
+    """Every session of every file, in order. A name used again gets its number behind it."""
     recordings = []
     for path in sorted(DATA.glob("*/*.json")):
         file = f"{path.parent.name}/{path.stem}"
+        used: Counter[str] = Counter()
         for session in json.loads(path.read_text(encoding="utf-8"))["sessions"]:
-            recordings.append(Recording(file, session["name"], session))
+            name = session["name"]
+            used[name] += 1
+            if used[name] > 1:
+                name = f"{name} #{used[name]}"
+            recordings.append(Recording(file, name, session))
     return recordings
 
 
