@@ -1,0 +1,419 @@
+"""The log of one topic.
+
+Positions count up from the time the topic was made, in microseconds since the epoch, so those of a
+topic that was deleted and made again do not come twice. After a stop that was not orderly the log
+goes on at the present time: the last records may be lost while consumers have already seen them,
+and their positions must not come twice either. Where the clock cannot be trusted to be ahead, a
+large step is taken instead.
+
+After a failed sync it is unknown what the disk has, and a later sync that succeeds says nothing
+about it. At durability ``fsync``, whatever was not yet committed is therefore cut off, the publishers
+are told, and the log goes on in another file at the positions after those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from zope.interface import implementer
+
+from nsqtx.interfaces import Batch, ITopicLog, StorageError, TopicState
+from nsqtx.storage.batches import HEADER_SIZE, pack_batch
+from nsqtx.storage.directory import TopicDirectory
+from nsqtx.storage.handles import Handles
+from nsqtx.storage.layout import ROOT, encode_topic
+from nsqtx.storage.reader import LogReader
+from nsqtx.storage.segment import Segment
+from nsqtx.storage.segments import Segments
+from nsqtx.storage.slots import Slots
+from nsqtx.storage.syncs import SyncJob, Syncs
+from nsqtx.storage.unwritten import Unwritten
+from nsqtx.storage.volume import Volume
+
+__all__ = ["TopicLog"]
+
+#: Positions skipped after an unclean stop if the clock is not ahead of the log: more than one
+#: segment can hold, and few enough to do it millions of times.
+_STEP = 1 << 32
+_POSITIONS = 1 << 54
+#: A file that was deleted under us is noticed after so many seconds at the latest. Looking costs
+#: as much as a small write, so it is not done for each.
+_LOOK_AGAIN = 0.05
+#: An active segment this large is deleted as soon as nobody needs it, smaller ones are kept.
+_WORTH_DELETING = 1024 * 1024
+#: What is written behind goes out in pieces of about this size.
+_WRITE_SIZE = 1024 * 1024
+
+#: First position, count, records joined, due time.
+_Unpacked = tuple[int, int, bytes, int]
+
+
+@implementer(ITopicLog)
+class TopicLog:
+    """See `nsqtx.interfaces.ITopicLog`; made by `Store.open`.
+
+    ``clean`` says that the last stop was orderly, ``high_water`` which positions may have been used
+    by a topic of that name before.
+    """
+
+    end: int
+    must_commit: bool
+
+    def __init__(
+        self, volume: Volume, handles: Handles, topic: str, clean: bool, high_water: int
+    ) -> None:
+        settings = volume.settings
+        durability = settings.topic_durability.get(topic, settings.durability)
+        self.must_commit = durability == "fsync"
+        self.closed = False
+        #: Something was lost when it was closed.
+        self.failed = False
+        self._volume = volume
+        self._handles = handles
+        self._now = volume.now
+        self._segment_size = settings.segment_size
+        self._write_through = durability != "memory"
+        self._directory = TopicDirectory(volume, f"{ROOT}/{encode_topic(topic)}")
+        self._slots = Slots(self._directory)
+        self._segments = Segments(self._directory, handles)
+        self._unwritten = Unwritten(settings.mem_queue_size)
+        self._unwritten_since = 0.0
+        self._reader = LogReader(self._segments, self._unwritten)
+        self._syncs = Syncs(volume.in_thread, self._begin_sync, self._settle)
+        #: The segment that grows.
+        self._active: Segment | None = None
+        #: One of an earlier run that may go on growing.
+        self._resumable: Segment | None = None
+        self._look_at = 0.0
+        #: Segments with something no sync has taken care of, how many writes that were, and when
+        #: there was nothing of the kind last, None if there is nothing now.
+        self._dirty: list[Segment] = []
+        self._writes = 0
+        self._dirty_since: float | None = None
+        self._open(clean, high_water)
+        self._synced_end = self.end
+
+    def _open(self, clean: bool, high_water: int) -> None:
+        checkpoint = self._slots.open()
+        self._segments.open()
+        segments = self._segments.all
+        end = max((segment.end for segment in segments), default=0)
+        if checkpoint is not None:
+            end = max(end, checkpoint.end)
+        if clean and checkpoint is not None and checkpoint.clean:
+            self._resumable = segments[-1] if segments else None
+        else:
+            now = int(self._now() * 1e6)
+            end = now if now > end else end + _STEP if end else now
+        self.end = max(end, high_water)
+
+    # Writing.
+
+    def append(self, count: int, data: bytes, due: int = 0) -> None:
+        """See `nsqtx.interfaces.ITopicLog.append`."""
+        if self.closed:
+            raise StorageError("exiting")
+        first = self.end
+        if self._write_through:
+            self._write([(first, count, data, due)])
+        else:
+            self._write_later(first, count, data, due)
+        self.end = first + count
+        counters = self._volume.counters
+        counters.append_count += 1
+        counters.append_bytes += len(data)
+
+    def _write_later(self, first: int, count: int, data: bytes, due: int) -> None:
+        queue = self._unwritten
+        if not queue.batches:
+            self._unwritten_since = self._now()
+        queue.add(first, count, data, due)
+        if queue.full:
+            try:
+                self._write_behind()
+            except StorageError:
+                # The disk refuses, but as long as there is room nothing is wrong for a publisher.
+                if queue.full:
+                    queue.drop_last()
+                    raise
+
+    def _write_behind(self) -> None:
+        queue = self._unwritten
+        while queue.batches:
+            number = size = 0
+            for batch in queue.batches:
+                number += 1
+                size += len(batch[2])
+                if size >= _WRITE_SIZE:
+                    break
+            self._write(queue.batches[:number])
+            queue.drop_first(number)
+
+    def _write(self, batches: Sequence[_Unpacked]) -> None:
+        """Write batches with one call; all or nothing."""
+        length = HEADER_SIZE * len(batches) + sum([len(batch[2]) for batch in batches])
+        segment = self._active
+        if segment is None or (segment.size and segment.size + length > self._segment_size):
+            segment = self._roll(batches[0][0], length)
+        file = segment.file
+        try:
+            if file is None:
+                file = self._handles.get(segment)
+            segment.used = True
+            mark = segment.mark
+            packed = [pack_batch(mark, *batch) for batch in batches]
+            file.write_at(packed[0] if len(packed) == 1 else b"".join(packed), segment.size)
+            now = self._now()
+            if not self._look_at - _LOOK_AGAIN <= now < self._look_at:
+                self._look_at = now + _LOOK_AGAIN
+                if not file.linked():
+                    raise FileNotFoundError
+        except FileNotFoundError:
+            # Deleted under us. What was in it is read as long as we have it open.
+            self._abandon(segment)
+            self._write(batches)
+            return
+        except OSError as error:
+            self._cut_back(segment)
+            raise self._volume.refused("write", segment.path, error) from error
+        for (first, count, _, _), batch in zip(batches, packed, strict=True):
+            segment.grow(first, count, len(batch))
+        if not segment.dirty:
+            segment.dirty = True
+            self._dirty.append(segment)
+            self._dirt()
+        self._writes += 1
+        if self.must_commit:
+            return  # what the disk did with it shows at the commit
+        if self._volume.health is not None or self._volume.full:
+            self._volume.succeeded()
+        if self._writes >= self._volume.settings.sync_every and self._syncs.job is None:
+            self._syncs.start()
+
+    def _cut_back(self, segment: Segment) -> None:
+        """Give back the room a failed write took. What is left is overwritten by the next one."""
+        try:
+            if segment.file is not None:
+                segment.file.truncate(segment.size)
+        except OSError:
+            pass
+
+    def _roll(self, first: int, length: int) -> Segment:
+        """Begin the next segment; the one before is complete."""
+        last, self._resumable = self._resumable, None
+        fits = last is not None and last.size + length <= self._segment_size
+        if last is not None and fits and self._segments.resume(last):
+            self._active = last
+            return last
+        if first >= _POSITIONS - _STEP:
+            raise StorageError("positions are used up")
+        segment = self._segments.begin(first)
+        if self._active is not None:
+            self._segments.seal(self._active)
+        self._active = segment
+        self._dirt()
+        return segment
+
+    def _abandon(self, segment: Segment) -> None:
+        """Go on without the active segment, whose file has no name any more."""
+        self._volume.report(f"{segment.path}: deleted by somebody")
+        self._active = None
+        segment.sealed = segment.unlinked = True
+
+    def _dirt(self) -> None:
+        if self._dirty_since is None:
+            self._dirty_since = self._now()
+
+    # Syncing.
+
+    def commit(self, done: Callable[[StorageError | None], None]) -> None:
+        """See `nsqtx.interfaces.ITopicLog.commit`."""
+        if self.closed:
+            raise StorageError("exiting")
+        self._write_behind()
+        self._syncs.commit(done)
+
+    def _begin_sync(self) -> SyncJob:
+        volume = self._volume
+        dirty, self._dirty = self._dirty, []
+        job = SyncJob(
+            volume.files,
+            self._now(),
+            self.end,
+            [],
+            None,
+            sorted(self._directory.unsynced),
+            self.must_commit,
+        )
+        self._directory.unsynced.clear()
+        self._dirty_since = None
+        self._writes = 0
+        for segment in dirty:
+            segment.dirty = False
+            if segment.gone:
+                continue
+            try:
+                self._handles.pin(segment)
+            except OSError as error:
+                job.failure = volume.refused("open", segment.path, error)
+            else:
+                job.segments.append((segment, segment.size, segment.end))
+        try:
+            job.slot = self._slots.begin_sync()
+        except StorageError as error:
+            job.failure = error
+        return job
+
+    def _settle(self, job: SyncJob, failure: BaseException | None) -> StorageError | None:
+        volume = self._volume
+        for segment, size, end in job.segments:
+            if failure is None:
+                segment.settle(size, end)
+            self._handles.unpin(segment)
+        self._slots.end_sync(failure is None)
+        if failure is None:
+            volume.counters.sync_count += 1
+            volume.counters.sync_seconds += self._now() - job.began
+            self._synced_end = max(self._synced_end, job.end)
+            volume.succeeded()
+            return None
+        if isinstance(failure, StorageError):
+            error = failure
+        elif isinstance(failure, OSError):
+            error = volume.refused("sync", job.path, failure)
+        else:
+            error = StorageError(f"sync {job.path}: {failure}")
+        if self.closed:
+            return error
+        if self._directory.exists():
+            self._directory.unsynced.update(job.directories)
+            self._dirt()
+        volume.report(str(error))
+        if self.must_commit:
+            self._cut()
+        return error
+
+    def _cut(self) -> None:
+        """Forget all that is not on stable storage."""
+        for segment in [s for s in self._segments.all if s.size > s.synced_size]:
+            if segment is self._active:
+                self._active = None
+            if not segment.synced_size:
+                self._segments.remove(segment)
+                continue
+            segment.cut()
+            self._cut_back(segment)
+            self._segments.seal(segment)
+        self._segments.bury()
+        self._reader.hints.clear()
+        self._synced_end = self.end
+
+    # Reading.
+
+    def read(self, start: int, stop: int, size: int) -> tuple[list[bytes], int]:
+        """See `nsqtx.interfaces.ITopicLog.read`."""
+        return self._reader.read(start, min(stop, self.end), size)
+
+    def fetch(self, positions: Sequence[int]) -> list[bytes | None]:
+        """See `nsqtx.interfaces.ITopicLog.fetch`."""
+        return self._reader.fetch(positions)
+
+    def replay(self, start: int) -> Iterator[Batch]:
+        """See `nsqtx.interfaces.ITopicLog.replay`."""
+        return self._reader.replay(start)
+
+    # Checkpoints, and what they make superfluous.
+
+    def load(self) -> TopicState | None:
+        """See `nsqtx.interfaces.ITopicLog.load`."""
+        return self._slots.load()
+
+    def save(self, state: TopicState) -> None:
+        """See `nsqtx.interfaces.ITopicLog.save`."""
+        if self.closed:
+            raise StorageError("exiting")
+        self._slots.save(state)
+        self._dirt()
+
+    def release(self, floor: int) -> None:
+        """See `nsqtx.interfaces.ITopicLog.release`."""
+        if self.must_commit:
+            # What waits for a commit has been read by nobody.
+            floor = min(floor, self._synced_end)
+        self._unwritten.release(floor)
+        segments = self._segments
+        while segments.all and segments.all[0].end <= floor:
+            segment = segments.all[0]
+            if segment is self._active:
+                if not segment.size or (segment.size < _WORTH_DELETING and not self._volume.full):
+                    break
+                self._active = None
+            segments.remove(segment)
+        segments.bury()
+
+    # Time passes.
+
+    def tick(self) -> None:
+        """See `nsqtx.interfaces.ITopicLog.tick`."""
+        if self.closed:
+            return
+        now = self._now()
+        self._handles.sweep(now)
+        self._segments.bury()
+        try:
+            if self._unwritten.batches and self._is_over(self._unwritten_since, now):
+                self._write_behind()
+        finally:
+            since = self._dirty_since
+            if since is not None and self._syncs.job is None and self._is_over(since, now):
+                self._syncs.start()
+
+    def _is_over(self, since: float, now: float) -> bool:
+        """Whether the sync timeout has passed. A clock that was set back counts as well."""
+        return not 0 <= now - since < self._volume.settings.sync_timeout
+
+    def close(self) -> None:
+        """See `nsqtx.interfaces.ITopicLog.close`."""
+        if self.closed:
+            return
+        try:
+            self._write_behind()
+            error = self._sync_now()
+            if self._active is not None:
+                self._segments.seal(self._active)
+        except StorageError as caught:
+            error = caught
+        self.failed = error is not None
+        self._let_go(error)
+        if error is not None:
+            raise error
+
+    def _sync_now(self) -> StorageError | None:
+        """Sync all, that of a sync under way again, because nobody will wait for it."""
+        running = self._syncs.job
+        if running is not None:
+            for segment, _, _ in running.segments:
+                if not segment.dirty:
+                    segment.dirty = True
+                    self._dirty.append(segment)
+            self._directory.unsynced.update(running.directories)
+            self._slots.dirty = True
+        if not (self._dirty or self._directory.unsynced or self._slots.dirty):
+            return None
+        job = self._begin_sync()
+        failure: OSError | StorageError | None = None
+        try:
+            job()
+        except (OSError, StorageError) as caught:
+            failure = caught
+        return self._settle(job, failure)
+
+    def discard(self) -> None:
+        """Let go of everything: the topic is being deleted."""
+        self._unwritten.drop_first(len(self._unwritten.batches))
+        self._let_go(StorageError("exiting"))
+
+    def _let_go(self, error: StorageError | None) -> None:
+        self.closed = True
+        self._segments.close()
+        self._syncs.finish_now(error)

@@ -1,0 +1,125 @@
+"""Group commit: one sync for all who wait, off the reactor's thread."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Iterable
+
+import attrs
+
+from nsqtx.interfaces import IFiles, StorageError
+from nsqtx.storage.segment import Segment
+from nsqtx.storage.volume import InThread
+
+__all__ = ["SyncJob", "Syncs"]
+
+_Done = Callable[[StorageError | None], None]
+
+
+@attrs.define(eq=False)
+class SyncJob:
+    """What one sync is about, and the sync itself, which is the call; it runs in a thread.
+
+    ``segments`` are pinned, with their size and end when the sync began; ``end`` is that of the
+    log. ``failure`` is what went wrong before there was a thread. With ``linked``, a segment that
+    was deleted under us is a failure.
+    """
+
+    files: IFiles
+    began: float
+    end: int
+    segments: list[tuple[Segment, int, int]]
+    slot: str | None
+    directories: list[str]
+    linked: bool
+    failure: BaseException | None = None
+    #: What is being synced just now, for the error text.
+    path: str = ""
+
+    def __call__(self) -> None:
+        """Sync all of it, what a directory names before the directory. OSError passes through."""
+        if self.failure is not None:
+            raise self.failure
+        for segment, _, _ in self.segments:
+            self.path = segment.path
+            assert segment.file is not None  # it is pinned
+            segment.file.datasync()
+            if self.linked and not segment.file.linked():
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        if self.slot is not None:
+            self.path = self.slot
+            file = self.files.open(self.slot)
+            try:
+                file.datasync()
+            finally:
+                file.close()
+        for directory in self.directories:
+            self.path = directory
+            self.files.sync_directory(directory)
+
+
+class Syncs:
+    """At most one sync at a time; who comes meanwhile is served by the next one.
+
+    ``begin`` collects what there is to sync. ``settle`` learns how it went and returns the error
+    for those who waited: for all of them, those of the next group too, because then what they wait
+    for is gone.
+    """
+
+    def __init__(
+        self,
+        in_thread: InThread,
+        begin: Callable[[], SyncJob],
+        settle: Callable[[SyncJob, BaseException | None], StorageError | None],
+    ) -> None:
+        self._in_thread = in_thread
+        self._begin = begin
+        self._settle = settle
+        self._group: list[_Done] = []
+        self._waiting: list[_Done] = []
+        #: The sync that is under way.
+        self.job: SyncJob | None = None
+
+    def commit(self, done: _Done) -> None:
+        """Call ``done`` after a sync of everything that was written until now."""
+        self._waiting.append(done)
+        if self.job is None:
+            self.start()
+
+    def start(self) -> None:
+        """Begin a sync; there must be none."""
+        self._group, self._waiting = self._waiting, []
+        self.job = self._begin()
+        self._in_thread(self.job, self._finish)
+
+    def _finish(self, failure: BaseException | None) -> None:
+        job, self.job = self.job, None
+        assert job is not None
+        error = self._settle(job, failure)
+        group, self._group = self._group, []
+        if error is not None:
+            group += self._waiting
+            self._waiting = []
+        try:
+            _call(group, error)
+        finally:
+            if self._waiting and self.job is None:
+                self.start()
+
+    def finish_now(self, error: StorageError | None) -> None:
+        """All was synced, or not, in another way: answer everyone, the running group first."""
+        group = self._group + self._waiting
+        self._group, self._waiting = [], []
+        _call(group, error)
+
+
+def _call(group: Iterable[_Done], error: StorageError | None) -> None:
+    """Call all, whatever one of them raises."""
+    waiting = iter(group)
+    for done in waiting:
+        try:
+            done(error)
+        except Exception:
+            _call(waiting, error)
+            raise
