@@ -1,0 +1,377 @@
+"""nsqd over HTTP: publishing, administration, statistics (nsqd-http, all sections).
+
+Each endpoint checks in the order that its table in the specification gives, since clients and
+tests see which error comes first. ``/put`` and ``/mput`` are the names that ``/pub`` and ``/mpub``
+had in the first NSQ; the original answers them with 404 now, here they work.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from klein import Klein
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from nsqtx.broker.channel import Channel
+from nsqtx.broker.commit import Commit
+from nsqtx.broker.errors import Exiting
+from nsqtx.broker.stats import topic_stats
+from nsqtx.broker.topic import Topic
+from nsqtx.interfaces import StorageError
+from nsqtx.nsqd.mpub import BadMpub, split_binary, split_text
+from nsqtx.nsqd.stats_text import stats_text
+from nsqtx.version import NSQ_VERSION
+from nsqtx.web.api import (
+    ApiError,
+    ApiResource,
+    answer_errors,
+    plain,
+    query_of,
+    unlogged,
+    v1,
+)
+from nsqtx.web.args import is_true
+from nsqtx.web.debug import add_debug_routes
+from nsqtx.web.memory import memory_stats, record_pauses
+from nsqtx.web.site import ApiRequest, ApiSite
+from nsqtx.wire.names import valid_name
+
+if TYPE_CHECKING:
+    from nsqtx.nsqd.node import Node
+
+__all__ = ["NsqdApi"]
+
+_log = Logger()
+_MILLISECOND = 10**6
+#: A signed decimal of 64 bits at most; ``int`` alone would also take spaces and underscores.
+_NUMBER = re.compile("([+-]?)0*([0-9]{1,19})")
+
+
+class NsqdApi:
+    """The endpoints of one nsqd."""
+
+    app = Klein()
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        record_pauses()
+
+    @property
+    def clock(self) -> IReactorTime:
+        """The clock that ``/debug/pprof`` goes by."""
+        return self.node.clock
+
+    def site(self) -> ApiSite:
+        """A site that serves this, for an endpoint to listen with."""
+        return ApiSite(ApiResource(self.app, self.routes), self.clock, self.body_limit)
+
+    def body_limit(self, method: str, path: str) -> int | None:
+        """How much of a body an endpoint may read; None for those that read none."""
+        options = self.node.options
+        if method == "POST" and path in ("/pub", "/put"):
+            return options.max_msg_size
+        if method == "POST" and path in ("/mpub", "/mput"):
+            return options.max_body_size
+        if method == "PUT" and path.startswith("/config/"):
+            return options.max_msg_size
+        return None
+
+    # Publishing.
+
+    @app.route("/pub", methods=["POST"])
+    @app.route("/put", methods=["POST"], endpoint="put")
+    @unlogged
+    @v1
+    def pub(self, request: ApiRequest) -> Any:
+        """One message: the body. Section 6.1."""
+        if request.body_too_big:
+            raise ApiError(413, "MSG_TOO_BIG")
+        _whole(request)
+        body = request.body
+        if not body:
+            raise ApiError(400, "MSG_EMPTY")
+        args = query_of(request)
+        topic = self._topic_to_publish(args)
+        due = 0
+        if "defer" in args:
+            delay = self._delay(args["defer"])
+            due = self.node.broker.now() + delay if delay else 0
+        return self._publish(topic, [body], due)
+
+    @app.route("/mpub", methods=["POST"])
+    @app.route("/mput", methods=["POST"], endpoint="mput")
+    @unlogged
+    @v1
+    def mpub(self, request: ApiRequest) -> Any:
+        """Many messages, all or none: one a line, or the binary form. Section 6.2."""
+        if request.length_refused:
+            raise ApiError(413, "BODY_TOO_BIG")
+        args = query_of(request)
+        topic = self._topic_to_publish(args)
+        if request.body_too_big:
+            raise ApiError(413, "BODY_TOO_BIG")
+        _whole(request)
+        options = self.node.options
+        try:
+            if _is_binary(args):
+                bodies = split_binary(request.body, options.max_msg_size, options.max_body_size)
+            else:
+                bodies = split_text(request.body, options.max_msg_size)
+        except BadMpub as error:
+            raise ApiError(413, error.token) from None
+        return self._publish(topic, bodies) if bodies else "OK"
+
+    def _topic_to_publish(self, args: dict[str, str]) -> Topic:
+        name = _required(args, "topic", "INVALID_TOPIC")
+        try:
+            return self.node.broker.get_topic(name)
+        except (Exiting, StorageError):
+            raise ApiError(503, "EXITING") from None
+
+    def _delay(self, text: str) -> int:
+        """A ``defer`` parameter in ns."""
+        number = _NUMBER.fullmatch(text)
+        delay = int(number[1] + number[2]) * _MILLISECOND if number else -1
+        if not 0 <= delay <= self.node.options.max_req_timeout:
+            raise ApiError(400, "INVALID_DEFER")
+        return delay
+
+    def _publish(self, topic: Topic, bodies: list[bytes], due: int = 0) -> Any:
+        """OK, or a Deferred of it when that has to wait for the disk."""
+        try:
+            commit = topic.publish(bodies, due)
+        except (Exiting, StorageError):
+            # The broker has told the node's health already.
+            raise ApiError(503, "EXITING") from None
+        return "OK" if commit is None else _committed(commit)
+
+    # Topics and channels. Section 7.
+
+    @app.route("/topic/create", methods=["POST"])
+    @v1
+    def create_topic(self, request: ApiRequest) -> str:
+        """Make a topic, if there is none of that name."""
+        name = _required(query_of(request), "topic", "INVALID_TOPIC")
+        try:
+            self.node.broker.get_topic(name)
+        except Exiting:
+            raise ApiError(503, "EXITING") from None
+        return ""
+
+    @app.route("/topic/delete", methods=["POST"])
+    @v1
+    def delete_topic(self, request: ApiRequest) -> str:
+        """Delete a topic with its channels and all messages."""
+        self.node.broker.delete_topic(self._topic(request).name)
+        return ""
+
+    @app.route("/topic/empty", methods=["POST"])
+    @v1
+    def empty_topic(self, request: ApiRequest) -> str:
+        """Drop what waits in the topic; channels keep theirs."""
+        _required(query_of(request), "topic", "INVALID_TOPIC")
+        self._topic(request).empty()
+        return ""
+
+    @app.route("/topic/pause", methods=["POST"])
+    @v1
+    def pause_topic(self, request: ApiRequest) -> str:
+        """Hand nothing on to the channels."""
+        self._topic(request).pause()
+        return ""
+
+    @app.route("/topic/unpause", methods=["POST"])
+    @v1
+    def unpause_topic(self, request: ApiRequest) -> str:
+        """Hand on again."""
+        self._topic(request).unpause()
+        return ""
+
+    def _topic(self, request: ApiRequest) -> Topic:
+        """The existing topic of a request. Its name is not validated (section 7)."""
+        args = query_of(request)
+        if "topic" not in args:
+            raise ApiError(400, "MISSING_ARG_TOPIC")
+        topic = self.node.broker.topics.get(args["topic"])
+        if topic is None:
+            raise ApiError(404, "TOPIC_NOT_FOUND")
+        return topic
+
+    @app.route("/channel/create", methods=["POST"])
+    @v1
+    def create_channel(self, request: ApiRequest) -> str:
+        """Make a channel of an existing topic, if there is none of that name."""
+        topic, name = self._topic_and_channel(request)
+        try:
+            topic.get_channel(name)
+        except Exiting:
+            raise ApiError(503, "EXITING") from None
+        return ""
+
+    @app.route("/channel/delete", methods=["POST"])
+    @v1
+    def delete_channel(self, request: ApiRequest) -> str:
+        """Delete a channel with its messages."""
+        topic, channel = self._channel(request)
+        topic.delete_channel(channel.name)
+        return ""
+
+    @app.route("/channel/empty", methods=["POST"])
+    @v1
+    def empty_channel(self, request: ApiRequest) -> str:
+        """Drop every message of a channel."""
+        self._channel(request)[1].empty()
+        return ""
+
+    @app.route("/channel/pause", methods=["POST"])
+    @v1
+    def pause_channel(self, request: ApiRequest) -> str:
+        """Send nothing new to the consumers."""
+        self._channel(request)[1].pause()
+        return ""
+
+    @app.route("/channel/unpause", methods=["POST"])
+    @v1
+    def unpause_channel(self, request: ApiRequest) -> str:
+        """Send again."""
+        self._channel(request)[1].unpause()
+        return ""
+
+    def _topic_and_channel(self, request: ApiRequest) -> tuple[Topic, str]:
+        args = query_of(request)
+        name = _required(args, "topic", "INVALID_ARG_TOPIC")
+        channel = _required(args, "channel", "INVALID_ARG_CHANNEL")
+        topic = self.node.broker.topics.get(name)
+        if topic is None:
+            raise ApiError(404, "TOPIC_NOT_FOUND")
+        return topic, channel
+
+    def _channel(self, request: ApiRequest) -> tuple[Topic, Channel]:
+        topic, name = self._topic_and_channel(request)
+        channel = topic.channels.get(name)
+        if channel is None:
+            raise ApiError(404, "CHANNEL_NOT_FOUND")
+        return topic, channel
+
+    # What there is to know. Sections 8 to 10.
+
+    @app.route("/stats", methods=["GET"])
+    @v1
+    def stats(self, request: ApiRequest) -> dict[str, Any] | str:
+        """Topics, channels, clients, memory; as JSON or for people."""
+        args = query_of(request)
+        topic = args.get("topic", "")
+        clients = is_true(args, "include_clients")
+        broker = self.node.broker
+        topics = topic_stats(broker, topic, args.get("channel", ""), clients)
+        producers = self.node.producers(topic) if clients and topics is not None else []
+        stats: dict[str, Any] = {
+            "version": NSQ_VERSION,
+            "health": self.node.health,
+            "start_time": int(self.node.start_time),
+            "topics": topics,
+        }
+        if is_true(args, "include_mem"):
+            stats["memory"] = memory_stats()
+        stats["producers"] = producers or None
+        if args.get("format") == "json":
+            return stats
+        return stats_text({**stats, "start_time": self.node.start_time}, broker.now())
+
+    @app.route("/ping", methods=["GET"])
+    @plain
+    def ping(self, request: ApiRequest) -> str:
+        """``OK`` as long as the disk takes what it is given."""
+        health = self.node.health
+        if health != "OK":
+            request.setResponseCode(500)
+        return health
+
+    @app.route("/info", methods=["GET"])
+    @v1
+    def info(self, _request: ApiRequest) -> dict[str, Any]:
+        """Who and where this nsqd is. Durations are in ns."""
+        node, options = self.node, self.node.options
+        return {
+            "version": NSQ_VERSION,
+            "broadcast_address": options.broadcast_address,
+            "hostname": node.hostname,
+            "http_port": node.http_port,
+            "tcp_port": node.tcp_port,
+            "start_time": int(node.start_time),
+            "max_heartbeat_interval": options.max_heartbeat_interval,
+            "max_output_buffer_size": options.max_output_buffer_size,
+            "max_output_buffer_timeout": options.max_output_buffer_timeout,
+            "max_deflate_level": options.max_deflate_level,
+            "topology_zone": options.topology_zone,
+            "topology_region": options.topology_region,
+        }
+
+    @app.route("/config/<option>", methods=["GET"])
+    @v1
+    def get_option(self, _request: ApiRequest, option: str) -> Any:
+        """One option, by its name in the config file."""
+        try:
+            return self.node.config_get(option)
+        except KeyError:
+            raise ApiError(400, "INVALID_OPTION") from None
+
+    @app.route("/config/<option>", methods=["PUT"])
+    @v1
+    def set_option(self, request: ApiRequest, option: str) -> Any:
+        """Change one of the two options that can change, and give its new value."""
+        if request.body_too_big:
+            raise ApiError(413, "INVALID_VALUE")
+        _whole(request)
+        if not request.body:
+            raise ApiError(413, "INVALID_VALUE")
+        try:
+            return self.node.config_set(option, request.body)
+        except KeyError:
+            raise ApiError(400, "INVALID_OPTION") from None
+        except ValueError:
+            raise ApiError(400, "INVALID_VALUE") from None
+
+    add_debug_routes(app)
+    routes = answer_errors(app)
+
+
+def _whole(request: ApiRequest) -> None:
+    """See that a body came to its end."""
+    if request.body_broken:
+        raise ApiError(500, "INTERNAL_ERROR")
+
+
+def _required(args: dict[str, str], name: str, invalid: str) -> str:
+    """The name of a topic or channel that must be there and valid, else ``invalid``."""
+    if name not in args:
+        raise ApiError(400, f"MISSING_ARG_{name.upper()}")
+    if not valid_name(args[name]):
+        raise ApiError(400, invalid)
+    return args[name]
+
+
+def _is_binary(args: dict[str, str]) -> bool:
+    """Anything but ``false`` and ``0`` means binary, also nothing at all (section 6.2)."""
+    value = args.get("binary", "false")
+    if value not in ("true", "1", "false", "0"):
+        _log.warn("/mpub: binary={value} is taken for true, say true or 1", value=value)
+    return value not in ("false", "0")
+
+
+def _committed(commit: Commit) -> Deferred[str]:
+    """OK once a commit is through. A client that leaves cancels its wait, not the commit."""
+    answer: Deferred[str] = Deferred()
+    commit.add(partial(_commit_done, answer))
+    return answer
+
+
+def _commit_done(answer: Deferred[str], error: StorageError | None) -> None:
+    if error is None:
+        answer.callback("OK")
+    else:
+        answer.errback(ApiError(503, "EXITING"))

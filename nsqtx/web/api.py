@@ -1,0 +1,241 @@
+"""The forms of an answer (nsqd-http section 2): V1, plain, and errors as tokens.
+
+An endpoint is a method of a class with a Klein ``app``. It returns a value, or a Deferred of one,
+or raises `ApiError`; the decorators `v1` and `plain` make the response of it:
+
+========================  ==========================================
+value                     V1 response
+========================  ==========================================
+``str``, not empty        the text
+``""``                    an empty body, no Content-Type
+anything else             compact JSON (``None`` is ``null``)
+========================  ==========================================
+"""
+
+# Most of twisted.web has no annotations.
+# mypy: allow-untyped-calls
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial, wraps
+from html import escape
+from typing import Any
+from urllib.parse import quote
+
+from klein import Klein
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.resource import Resource
+from werkzeug.exceptions import MethodNotAllowed, NotFound
+from werkzeug.routing import RequestRedirect
+
+from nsqtx.web.args import MalformedQuery, parse_query
+from nsqtx.web.routing import Routes, clean_path
+from nsqtx.web.site import ApiRequest
+from nsqtx.wire import gojson
+
+__all__ = [
+    "ApiError",
+    "ApiResource",
+    "TlsRequired",
+    "answer_errors",
+    "answer_json",
+    "answer_text",
+    "answer_unrouted",
+    "answer_v1",
+    "plain",
+    "query_of",
+    "unlogged",
+    "v1",
+]
+
+JSON_TYPE = b"application/json; charset=utf-8"
+TEXT_TYPE = b"text/plain; charset=utf-8"
+
+_log = Logger()
+_Endpoint = Callable[..., Any]
+
+
+class ApiError(Exception):
+    """An answer other than 200: an HTTP status and one of NSQ's tokens."""
+
+    def __init__(self, status: int, token: str) -> None:
+        super().__init__(status, token)
+        self.status = status
+        self.token = token
+
+
+def answer_v1(request: ApiRequest, value: object) -> bytes:
+    """Set the headers for a value in the V1 form, and give the body."""
+    if isinstance(value, str):
+        request.set_header(b"X-Nsq-Content-Type", b"nsq; version=1.0")
+        body = value.encode("utf-8", "surrogateescape")
+        if body:
+            request.set_header(b"Content-Type", TEXT_TYPE)
+        request.set_header(b"Content-Length", b"%d" % len(body))
+        return body
+    return answer_json(request, gojson.encode(value))
+
+
+def answer_json(request: ApiRequest, body: bytes) -> bytes:
+    """Set the headers for a body that is JSON already, and give it back."""
+    request.set_header(b"X-Nsq-Content-Type", b"nsq; version=1.0")
+    request.set_header(b"Content-Type", JSON_TYPE)
+    request.set_header(b"Content-Length", b"%d" % len(body))
+    return body
+
+
+def answer_text(request: ApiRequest, text: str) -> bytes:
+    """Set the headers for plain text, without NSQ's own header, and give the body."""
+    body = text.encode("utf-8", "surrogateescape")
+    request.set_header(b"Content-Type", TEXT_TYPE)
+    request.set_header(b"Content-Length", b"%d" % len(body))
+    return body
+
+
+def _answer_error(request: ApiRequest, status: int, token: str) -> bytes:
+    request.setResponseCode(status)
+    return answer_v1(request, {"message": token})
+
+
+def v1(endpoint: _Endpoint) -> _Endpoint:
+    """Answer with what the endpoint returns, in the V1 form."""
+    return _answering(endpoint, answer_v1)
+
+
+def plain(endpoint: _Endpoint) -> _Endpoint:
+    """Answer with the text that the endpoint returns, as plain text."""
+    return _answering(endpoint, answer_text)
+
+
+def _answering(endpoint: _Endpoint, form: Callable[[ApiRequest, Any], bytes]) -> _Endpoint:
+    @wraps(endpoint)
+    def answering(api: Any, request: ApiRequest, *args: Any, **kwargs: Any) -> Any:
+        value = endpoint(api, request, *args, **kwargs)
+        if isinstance(value, Deferred):
+            return value.addCallback(partial(form, request))
+        return form(request, value)
+
+    return answering
+
+
+def unlogged(endpoint: _Endpoint) -> _Endpoint:
+    """Write no line to the request log for this endpoint (nsqd-engine section 15)."""
+
+    @wraps(endpoint)
+    def silent(api: Any, request: ApiRequest, *args: Any, **kwargs: Any) -> Any:
+        request.logged = False
+        return endpoint(api, request, *args, **kwargs)
+
+    return silent
+
+
+def query_of(request: ApiRequest) -> dict[str, str]:
+    """The parameters of a request.
+
+    :raises ApiError: 400 ``INVALID_REQUEST``, the query is malformed.
+    """
+    try:
+        return parse_query(request.query)
+    except MalformedQuery:
+        raise ApiError(400, "INVALID_REQUEST") from None
+
+
+def answer_unrouted(request: ApiRequest, routes: Routes) -> bytes:
+    """Answer a request that no route is for: redirect, OPTIONS, 405 or 404."""
+    method, path = request.method.decode("ascii"), request.path_text
+    target = routes.redirect(method, path)
+    if target is not None:
+        return _answer_redirect(request, method, target)
+    allowed = routes.allowed(path)
+    if not allowed:
+        return _answer_error(request, 404, "NOT_FOUND")
+    request.set_header(b"Allow", ", ".join(allowed).encode())
+    if method == "OPTIONS":
+        request.logged = False
+        request.set_header(b"Content-Length", b"0")
+        return b""
+    return _answer_error(request, 405, "METHOD_NOT_ALLOWED")
+
+
+def _answer_redirect(request: ApiRequest, method: str, path: str) -> bytes:
+    request.logged = False
+    location = quote(path, safe="/:@!$&'()*+,=~")
+    if request.query:
+        location += "?" + request.query.decode("latin-1")
+    request.set_header(b"Location", location.encode("latin-1"))
+    body = b""
+    if method == "GET":
+        request.setResponseCode(301)
+        request.set_header(b"Content-Type", b"text/html; charset=utf-8")
+        body = f'<a href="{escape(location)}">Moved Permanently</a>.\n\n'.encode("latin-1")
+    else:
+        # 307 keeps the method and has the client send the body again.
+        request.setResponseCode(307)
+    request.set_header(b"Content-Length", b"%d" % len(body))
+    return body
+
+
+def answer_errors(app: Klein) -> Routes:
+    """Let an app answer what its endpoints raise, and what it has no route for, as NSQ does.
+
+    Call it once all routes are there. A catch-all in Klein also gets werkzeug's own 404 and 405,
+    so those come first here; whatever is neither they nor an `ApiError` is a bug: it is logged
+    with its traceback and answered with 500 ``INTERNAL_ERROR``.
+    """
+    rules = list(app.url_map.iter_rules())
+    for rule in rules:
+        # Werkzeug adds HEAD to every GET; NSQ answers it with 405.
+        rule.methods = set(rule.methods or ()) - {"HEAD"}
+    routes = Routes((rule.rule, rule.methods or ()) for rule in rules)
+
+    def answer_failure(self: object, request: Any, failure: Failure) -> bytes:
+        if failure.check(NotFound, MethodNotAllowed, RequestRedirect):
+            return answer_unrouted(request, routes)
+        error = failure.value
+        if isinstance(error, ApiError):
+            return _answer_error(request, error.status, error.token)
+        if not isinstance(error, CancelledError):
+            _log.failure("{line} failed", failure, line=request.request_line)
+        return _answer_error(request, 500, "INTERNAL_ERROR")
+
+    app.handle_errors(Exception)(answer_failure)
+    return routes
+
+
+class ApiResource(Resource):
+    """The root of a site: a Klein app behind the part of routing that Klein would get wrong."""
+
+    isLeaf = True
+
+    def __init__(self, app: Klein, routes: Routes) -> None:
+        super().__init__()
+        self._routes = routes
+        self._app = app.resource()
+
+    def render(self, request: ApiRequest) -> Any:
+        """Answer, or let Klein do it."""
+        path = request.path_text
+        unclean = ("//" in path or "/." in path) and clean_path(path) != path
+        # Klein takes ``//x`` for ``/x`` and ``get`` for ``GET``.
+        if unclean or not path.startswith("/") or not request.method.isupper():
+            return answer_unrouted(request, self._routes)
+        return self._app.render(request)
+
+
+class TlsRequired(Resource):
+    """Plain HTTP where TLS is required: every request is sent to the HTTPS port (section 1)."""
+
+    isLeaf = True
+
+    def __init__(self, https_port: int) -> None:
+        super().__init__()
+        self._body = b'{"message": "TLS_REQUIRED", "https_port": %d}' % https_port
+
+    def render(self, request: ApiRequest) -> bytes:
+        """Refuse, with the port in the form that NSQ's tools look for, spaces included."""
+        request.logged = False
+        request.setResponseCode(403)
+        return answer_json(request, self._body)
