@@ -14,7 +14,16 @@ from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-__all__ = ["ClosedByPeer", "Frame", "Message", "WireClient"]
+__all__ = [
+    "ERROR",
+    "MESSAGE",
+    "RESPONSE",
+    "ClosedByPeer",
+    "Frame",
+    "Message",
+    "WireClient",
+    "sized",
+]
 
 RESPONSE, ERROR, MESSAGE = 0, 1, 2
 MAGIC = b"  V2"
