@@ -145,7 +145,7 @@ class NsqdApi:
         try:
             commit = topic.publish(bodies, due)
         except (Exiting, StorageError):
-            # The broker has told the node's health already.
+            # The store keeps the reason, for health.
             raise ApiError(503, "EXITING") from None
         return "OK" if commit is None else _committed(commit)
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from io import BytesIO
 from urllib.parse import unquote_to_bytes
 
+from twisted.internet.defer import maybeDeferred
 from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -130,16 +131,13 @@ class ApiRequest(Request):
             return
         self.prepath = []
         self.postpath = [part.encode() for part in self.path_text[1:].split("/")]
-        try:
-            self.render(self.site.resource)
-        except Exception:  # noqa: BLE001  # a bug, to be logged and answered like any other
-            self.processingFailed(Failure())
+        maybeDeferred(self.render, self.site.resource).addErrback(self.processingFailed)
 
     def getRequestHostname(self) -> bytes:
         """Any name. Nothing here depends on the Host header, and Klein stumbles over some."""
         return b"nsq"
 
-    def processingFailed(self, reason: Failure) -> Failure:
+    def processingFailed(self, reason: Failure) -> None:
         """Log a bug and answer as V1 does; Twisted would send a page."""
         _log.failure("{line} failed", reason, line=self.request_line)
         if not self.startedWriting:
@@ -151,7 +149,6 @@ class ApiRequest(Request):
             self.write(body)
         if not self.finished and not self._disconnected:
             self.finish()
-        return reason
 
 
 class ApiSite(Site):
