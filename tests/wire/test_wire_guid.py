@@ -1,0 +1,28 @@
+"""Message ids."""
+
+from __future__ import annotations
+
+import pytest
+
+from nsqtx.wire.guid import MAX_POSITION, default_node_id, make_ids, position_of
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 200, 1000])
+def test_ids(count: int) -> None:
+    """An id is the hex of position and node, and leads back to the position."""
+    first = 123_456_789_012
+    ids = make_ids(first, count, 1023)
+    assert ids == [b"%016x" % ((first + index) << 10 | 1023) for index in range(count)]
+    assert [position_of(id) for id in ids] == list(range(first, first + count))
+
+
+def test_last_position() -> None:
+    """The very last position still has an id of 16 digits."""
+    assert make_ids(MAX_POSITION - 2, 2, 1023) == [b"fffffffffffffbff", b"f" * 16]
+    assert make_ids(MAX_POSITION - 1, 1, 1023) == [b"f" * 16]
+
+
+@pytest.mark.parametrize(("hostname", "node_id"), [("localhost", 16), ("nsqd-1", 958)])
+def test_node_id(hostname: str, node_id: int) -> None:
+    """A host has the node id that the original gives it."""
+    assert default_node_id(hostname) == node_id
