@@ -54,7 +54,7 @@ class Threads:
         work, done = self.jobs.pop(0)
         try:
             work()
-        except Exception as error:
+        except (OSError, StorageError, RuntimeError) as error:
             done(error)
         else:
             done(None)
@@ -84,7 +84,7 @@ def make_store(
     threads: Threads | None = None,
     reports: list[str] | None = None,
     seed: int = 1,
-    **settings: int | float | dict[str, str],
+    **settings: float | dict[str, str],
 ) -> Store:
     """A store that was started on that disk. Marks of segments are from the seed."""
     random = Random(seed)
