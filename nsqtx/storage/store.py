@@ -12,6 +12,7 @@ from nsqtx.interfaces import IFiles, IStore, StorageError
 from nsqtx.storage.handles import Handles
 from nsqtx.storage.layout import ROOT, decode_topic, encode_topic
 from nsqtx.storage.log import TopicLog
+from nsqtx.storage.metadata import write_metadata
 from nsqtx.storage.volume import Counters, InThread, Settings, Volume
 
 __all__ = ["Store"]
@@ -161,6 +162,13 @@ class Store:
                 file.close()
         except OSError as error:
             self.volume.report(str(self.volume.unreadable("write", _POSITIONS, error)))
+
+    def write_metadata(self, data: bytes) -> None:
+        """Replace ``nsqd.dat``; see `nsqtx.storage.metadata.write_metadata`.
+
+        Without a sync, since it only repeats what the logs' checkpoints say.
+        """
+        write_metadata(self._volume, data, sync=False)
 
     # Health.
 

@@ -1,0 +1,1 @@
+"""nsqd: the daemon that takes messages in, keeps them, and delivers them."""

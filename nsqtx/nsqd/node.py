@@ -1,0 +1,88 @@
+"""One nsqd, as its TCP sessions and its HTTP API see it: options, broker, clients, health."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import attrs
+from twisted.internet.interfaces import IReactorTime
+
+from nsqtx.broker.broker import Broker
+from nsqtx.kinds import LOG_LEVEL
+from nsqtx.nsqd.options import NsqdOptions
+from nsqtx.options import config_value
+from nsqtx.wire import gojson
+
+if TYPE_CHECKING:
+    from nsqtx.nsqd.session import Session
+
+__all__ = ["Node"]
+
+
+@attrs.define(eq=False)
+class Node:
+    """The parts of a running nsqd. Ports are those bound: -1 Unix socket, 0 off."""
+
+    options: NsqdOptions
+    broker: Broker
+    clock: IReactorTime
+    start_time: float
+    hostname: str = attrs.Factory(socket.gethostname)
+    tcp_port: int = 0
+    http_port: int = 0
+    https_port: int = 0
+    #: Every TCP session, in the order of connecting.
+    sessions: dict[Session, None] = attrs.Factory(dict)
+    #: The last thing that the disk refused, None when it works.
+    store_health: Callable[[], str | None] = lambda: None
+    #: Makes a level of ``log_level`` take effect.
+    set_log_level: Callable[[str], None] = lambda level: None
+
+    @property
+    def health(self) -> str:
+        """``OK``, or ``NOK - `` and why (nsqd-engine section 9)."""
+        failure = self.store_health()
+        return "OK" if failure is None else f"NOK - {failure}"
+
+    def config_get(self, name: str) -> Any:
+        """What ``/config/<name>`` shows (nsqd-http section 10): str for text, else JSON.
+
+        :raises KeyError: there is no such option.
+        """
+        if name == "statsd_prefix":
+            return self._statsd_prefix()
+        return config_value(self.options, name)
+
+    def config_set(self, name: str, body: bytes) -> Any:
+        """Change an option at run time; its new value.
+
+        :raises KeyError: it cannot be changed, or does not exist.
+        :raises ValueError: it can, but not to this.
+        """
+        if name == "log_level":
+            self.options.log_level = LOG_LEVEL.parse(body.decode("utf-8", "replace"))
+            self.set_log_level(self.options.log_level)
+        elif name == "nsqlookupd_tcp_addresses":
+            addresses = gojson.decode(body)
+            if addresses is not None and (
+                not isinstance(addresses, list)
+                or not all(isinstance(each, str) for each in addresses)
+            ):
+                raise ValueError("not an array of strings")
+            self.options.lookupd_tcp_address = addresses or []
+            return addresses
+        else:
+            raise KeyError(name)
+        return self.config_get(name)
+
+    def _statsd_prefix(self) -> str:
+        """The prefix with the host in it, as it goes out (nsqd-engine section 11)."""
+        host = f"{self.options.broadcast_address}:{self.options.broadcast_http_port}"
+        prefix = self.options.statsd_prefix.replace("%s", host.translate({46: "_", 58: "_"}))
+        return prefix if not prefix or prefix.endswith(".") else prefix + "."
+
+    def producers(self, topic: str = "") -> list[dict[str, Any]]:
+        """The ``producers`` of ``/stats``: every session that has published."""
+        return [session.stats(topic) for session in self.sessions if session.published]

@@ -1,0 +1,166 @@
+"""The options of nsqd: every one of the original's (nsqd-engine section 14), and ours."""
+
+from __future__ import annotations
+
+import socket
+
+import attrs
+
+from nsqtx.durations import HOUR, MILLISECOND, MINUTE, SECOND
+from nsqtx.kinds import (
+    BOOL,
+    DURATION,
+    FLOATS,
+    INT,
+    LOG_LEVEL,
+    STRING,
+    STRINGS,
+    TLS_REQUIRED,
+    TLS_VERSION,
+    Kind,
+)
+from nsqtx.options import option
+from nsqtx.wire.guid import NODE_IDS, default_node_id
+
+__all__ = ["NOT_YET", "NsqdOptions", "start_error"]
+
+
+def _parse_durability(text: str) -> str:
+    if text not in ("memory", "os", "fsync"):
+        raise ValueError("must be memory, os or fsync")
+    return text
+
+
+def _coerce_durability(value: object) -> str:
+    return _parse_durability(value if isinstance(value, str) else repr(value))
+
+
+DURABILITY = Kind(_parse_durability, _coerce_durability, "string", default_text='"{}"'.format)
+
+
+@attrs.define
+class NsqdOptions:
+    """All options. Durations in ns, sizes in bytes."""
+
+    version: bool = option(BOOL, False, "print the version and exit", key=None)
+    config: str = option(STRING, "", "path of a TOML configuration file", key=None)
+    log_level: str = option(LOG_LEVEL, "info", "log level: debug, info, warn, error or fatal")
+    log_prefix: str = option(STRING, "[nsqd] ", "prefix of log lines")
+    verbose: bool = option(BOOL, False, "has no effect (use -log-level)", key=None)
+    worker_id: bool = option(BOOL, False, "has no effect (use -node-id)", key=None)
+    node_id: int = option(
+        INT,
+        lambda: default_node_id(socket.gethostname()),
+        "part of message ids, to keep apart those of several nsqd: 0 to 1023, "
+        "made of the host name unless given",
+        key="id",
+        factory=True,
+    )
+
+    tcp_address: str = option(STRING, "0.0.0.0:4150", "address, or path of a Unix socket, for TCP clients")  # noqa: S104,E501
+    http_address: str = option(STRING, "0.0.0.0:4151", "address, or path of a Unix socket, for HTTP clients; empty: none")  # noqa: S104,E501
+    https_address: str = option(STRING, "0.0.0.0:4152", "address for HTTPS clients")  # noqa: S104
+    broadcast_address: str = option(STRING, socket.gethostname, "address that nsqlookupd is told; the host name unless given", factory=True)  # noqa: E501
+    broadcast_tcp_port: int = option(INT, 0, "TCP port that nsqlookupd is told; the bound one unless given")  # noqa: E501
+    broadcast_http_port: int = option(INT, 0, "HTTP port that nsqlookupd is told; the bound one unless given")  # noqa: E501
+    lookupd_tcp_address: list[str] = option(
+        STRINGS, [], "address of a nsqlookupd (may be given several times)",
+        key="nsqlookupd_tcp_addresses",
+    )  # fmt: skip
+
+    auth_http_address: list[str] = option(
+        STRINGS, [], "address or URL of an auth server (may be given several times)",
+        key="auth_http_addresses",
+    )  # fmt: skip
+    auth_http_request_method: str = option(STRING, "get", "how to ask the auth server: get or post")
+    http_client_connect_timeout: int = option(DURATION, 2 * SECOND, "to connect to nsqlookupd and auth servers")  # noqa: E501
+    http_client_request_timeout: int = option(DURATION, 5 * SECOND, "for a request to nsqlookupd and auth servers")  # noqa: E501
+
+    topology_region: str = option(STRING, "", "region of this nsqd")
+    topology_zone: str = option(STRING, "", "zone of this nsqd")
+    enable_experiment: list[str] = option(STRINGS, [], "an experiment to take part in (may be given several times)")  # noqa: E501
+
+    data_path: str = option(STRING, "", "directory for messages on disk; the working directory unless given")  # noqa: E501
+    durability: str = option(DURABILITY, "os", "when a publish is answered OK: memory (queued), os (written), fsync (on stable storage)")  # noqa: E501
+    mem_queue_size: int = option(INT, 10000, "messages in memory, per topic and per channel")
+    max_bytes_per_file: int = option(INT, 100 * 1024 * 1024, "size at which a new segment of a log is begun")  # noqa: E501
+    sync_every: int = option(INT, 2500, "writes to a log after which it is synced")
+    sync_timeout: int = option(DURATION, 2 * SECOND, "time after a write within which its log is synced")  # noqa: E501
+
+    queue_scan_worker_pool_max: int = option(INT, 4, "has no effect: one scan looks after all channels that need it")  # noqa: E501
+    queue_scan_selection_count: int = option(INT, 20, "has no effect: one scan looks after all channels that need it")  # noqa: E501
+
+    msg_timeout: int = option(DURATION, MINUTE, "time to finish a message, unless the client says otherwise")  # noqa: E501
+    max_msg_timeout: int = option(DURATION, 15 * MINUTE, "the longest a message can be in flight")
+    max_msg_size: int = option(INT, 1024 * 1024, "the largest message")
+    max_req_timeout: int = option(DURATION, HOUR, "the longest delay of a requeued or deferred message")  # noqa: E501
+    max_body_size: int = option(INT, 5 * 1024 * 1024, "the largest body of a command")
+
+    max_heartbeat_interval: int = option(DURATION, MINUTE, "the longest heartbeat interval a client may ask for")  # noqa: E501
+    max_rdy_count: int = option(INT, 2500, "the largest RDY")
+    max_output_buffer_size: int = option(INT, 64 * 1024, "the largest output buffer a client may ask for")  # noqa: E501
+    max_output_buffer_timeout: int = option(DURATION, 30 * SECOND, "the longest output buffer timeout a client may ask for")  # noqa: E501
+    min_output_buffer_timeout: int = option(DURATION, 25 * MILLISECOND, "the shortest output buffer timeout a client may ask for")  # noqa: E501
+    output_buffer_timeout: int = option(DURATION, 250 * MILLISECOND, "shown to clients; messages are never held back")  # noqa: E501
+    max_channel_consumers: int = option(INT, 0, "consumers of a channel; 0: any number")
+
+    statsd_address: str = option(STRING, "", "UDP address of a statsd")
+    statsd_interval: int = option(DURATION, MINUTE, "time between pushes to statsd")
+    statsd_mem_stats: bool = option(BOOL, True, "push memory figures to statsd, too")
+    statsd_prefix: str = option(STRING, "nsq.%s", "prefix of keys in statsd; %s is the host")
+    statsd_udp_packet_size: int = option(INT, 508, "the largest packet to statsd")
+    statsd_exclude_ephemeral: bool = option(BOOL, False, "do not push #ephemeral topics and channels to statsd")  # noqa: E501
+
+    e2e_processing_latency_percentile: list[float] = option(
+        FLOATS, [], "a percentile of processing time to keep, above 0 and up to 1 "
+        "(may be given several times, or comma separated)",
+        key="e2e_processing_latency_percentiles",
+    )  # fmt: skip
+    e2e_processing_latency_window_time: int = option(DURATION, 10 * MINUTE, "the time that those percentiles are about")  # noqa: E501
+
+    tls_cert: str = option(STRING, "", "path of the certificate")
+    tls_key: str = option(STRING, "", "path of its key")
+    tls_client_auth_policy: str = option(STRING, "", "require or require-verify client certificates")  # noqa: E501
+    tls_root_ca_file: str = option(STRING, "", "path of the certificate authorities")
+    tls_required: str = option(TLS_REQUIRED, "false", "require TLS of clients: true, false or tcp-https")  # noqa: E501
+    tls_min_version: str = option(TLS_VERSION, "tls1.0", "the lowest TLS version: tls1.0 to tls1.3")
+    deflate: bool = option(BOOL, True, "let clients compress by deflate")
+    max_deflate_level: int = option(INT, 6, "the highest deflate level a client may ask for")
+    snappy: bool = option(BOOL, True, "let clients compress by snappy")
+
+
+#: Options whose feature is not built yet. Given anything but the default, nsqd does not start,
+#: since a flag that is silently ignored can cost more than one that is missing.
+NOT_YET = (
+    "lookupd_tcp_address",
+    "auth_http_address",
+    "enable_experiment",
+    "statsd_address",
+    "tls_cert",
+    "tls_key",
+    "tls_client_auth_policy",
+    "tls_root_ca_file",
+)
+
+
+def start_error(options: NsqdOptions) -> str | None:
+    """What keeps nsqd from starting with these options (nsqd-engine 7.3, step 4)."""
+    if not 1 <= options.max_deflate_level <= 9:
+        return "--max-deflate-level must be [1,9]"
+    if not 0 <= options.node_id < NODE_IDS:
+        return f"--node-id must be [0,{NODE_IDS})"
+    if options.tls_required != "false" and not (options.tls_cert or options.tls_key):
+        return "cannot require TLS client connections without TLS key and cert"
+    if options.auth_http_request_method not in ("get", "post"):
+        return "--auth-http-request-method must be post or get"
+    for percentile in options.e2e_processing_latency_percentile:
+        if not 0 < percentile <= 1:
+            return f"invalid E2E processing latency percentile: {percentile:g}"
+    for name in ("sync_every", "max_bytes_per_file", "max_msg_size", "max_body_size"):
+        if getattr(options, name) < 1:
+            return f"--{name.replace('_', '-')} must be positive"
+    defaults = NsqdOptions()
+    for name in NOT_YET:
+        if getattr(options, name) != getattr(defaults, name):
+            return f"--{name.replace('_', '-')} is not implemented yet"
+    return None

@@ -1,0 +1,207 @@
+"""The TCP side of nsqd: a Twisted protocol per connection, its timers, its factory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+from twisted.internet.address import IPv4Address
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import (
+    IAddress,
+    IDelayedCall,
+    IHalfCloseableProtocol,
+    IReactorTime,
+    ITransport,
+)
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from nsqtx.nsqd.link import Link, remote_address
+from nsqtx.nsqd.node import Node
+from nsqtx.nsqd.session import Session
+
+__all__ = ["NsqdFactory", "NsqdProtocol"]
+
+log = Logger(namespace="nsqd.tcp")
+
+#: After a fatal error we send no more but read on for this long (seconds), so that the kernel does
+#: not answer bytes under way with a reset, which can cost the client the error frame.
+LINGER = 1.0
+
+
+@implementer(IHalfCloseableProtocol)
+class NsqdProtocol(Protocol):
+    """One client's connection."""
+
+    session: Session
+    link: Link
+
+    def __init__(self, factory: NsqdFactory) -> None:
+        self._factory = factory
+        self._clock: IReactorTime = factory.node.clock
+        self._heartbeat: IDelayedCall | None = None
+        self._deadline: IDelayedCall | None = None
+        self._linger: IDelayedCall | None = None
+        self._blocked_since: float | None = None
+
+    def connectionMade(self) -> None:
+        assert self.transport is not None
+        transport: ITransport = self.transport
+        host, address = remote_address(transport)
+        log.info("TCP: new client({address})", address=address)
+        self.link = Link(transport, self._blocked, self._unblocked)
+        self.link.open()
+        self.session = Session(self._factory.node, self, host, address)
+        self._factory.node.sessions[self.session] = None
+        self._factory.connections[self] = None
+        self._start_heartbeat()
+        self._arm_deadline()
+
+    def dataReceived(self, data: bytes) -> None:
+        if self.session.closed:
+            return
+        try:
+            self.session.receive(data)
+        except Exception:
+            # A bug costs this connection, not the daemon.
+            log.failure("[{address}] - connection closed", address=self.session.address)
+            self.session.closed = True
+            self.link.abort()
+
+    def readConnectionLost(self) -> None:
+        """The client closed its sending side."""
+        self.session.ended()
+        # It may have been closed already, and only lingered for this.
+        self.link.close()
+
+    def writeConnectionLost(self) -> None:
+        """We closed our sending side, in `close`."""
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        for call in (self._heartbeat, self._deadline, self._linger):
+            _cancel(call)
+        self._factory.node.sessions.pop(self.session, None)
+        self._factory.connections.pop(self, None)
+        self.session.lost()
+        log.info("PROTOCOL(V2): [{address}] exiting ioloop", address=self.session.address)
+        self._factory.connection_gone()
+
+    # What the session wants (nsqtx.nsqd.session.Connection).
+
+    def write(self, data: bytes) -> None:
+        self.link.write(data)
+
+    def close(self) -> None:
+        transport: Any = self.transport
+        _cancel(self._heartbeat)
+        _cancel(self._deadline)
+        if self._factory.lingers and hasattr(transport, "loseWriteConnection"):
+            transport.unregisterProducer()
+            transport.resumeProducing()
+            transport.loseWriteConnection()
+            if self._linger is None:
+                self._linger = self._clock.callLater(LINGER, self.link.finish)
+        else:
+            self.link.close()
+
+    def hold(self, on: bool) -> None:
+        self.link.hold("held", on)
+
+    def negotiated(self, first: bool) -> None:
+        if first:
+            self._start_heartbeat()
+        self._arm_deadline()
+
+    # Timers.
+
+    def _beat(self, interval: float) -> None:
+        self._heartbeat = self._clock.callLater(interval, self._beat, interval)
+        since = self._blocked_since
+        if since is not None and self._clock.seconds() - since >= interval:
+            log.error(
+                "[{address}] - client has not read for {interval} s, closing",
+                address=self.session.address,
+                interval=interval,
+            )
+            self.link.abort()
+            return
+        self.session.heartbeat()
+
+    def _start_heartbeat(self) -> None:
+        _cancel(self._heartbeat)
+        self._heartbeat = None
+        interval = self.session.delivery.heartbeat_interval / 1000
+        if interval > 0:
+            self._heartbeat = self._clock.callLater(interval, self._beat, interval)
+
+    def _arm_deadline(self) -> None:
+        """Close two heartbeat intervals after the last complete command (nsqd-tcp section 6)."""
+        _cancel(self._deadline)
+        self._deadline = None
+        limit = 2 * self.session.settings.heartbeat_interval / 1000
+        if limit > 0:
+            left = self.session.last_command + limit - self._clock.seconds()
+            self._deadline = self._clock.callLater(max(left, 0.001), self._check_deadline)
+
+    def _check_deadline(self) -> None:
+        limit = 2 * self.session.settings.heartbeat_interval / 1000
+        if limit <= 0:
+            return
+        if self.session.last_command + limit <= self._clock.seconds() + 0.001:
+            self.session.ended()
+        else:
+            self._arm_deadline()
+
+    def _blocked(self) -> None:
+        self._blocked_since = self._clock.seconds()
+        self.session.set_blocked(True)
+
+    def _unblocked(self) -> None:
+        self._blocked_since = None
+        self.session.set_blocked(False)
+
+
+def _cancel(call: IDelayedCall | None) -> None:
+    if call is not None and call.active():
+        call.cancel()
+
+
+@attrs.define(eq=False, slots=False)
+class NsqdFactory(Factory):
+    """Makes a protocol per connection and knows all that are open."""
+
+    node: Node
+    #: Whether to linger after a fatal error; not when nsqd stops.
+    lingers: bool = True
+    connections: dict[NsqdProtocol, None] = attrs.Factory(dict)
+    _all_gone: Deferred[None] | None = None
+
+    noisy = False
+
+    def buildProtocol(self, addr: IAddress | IPv4Address | None) -> NsqdProtocol:
+        return NsqdProtocol(self)
+
+    def stop(self, patience: float) -> Deferred[None]:
+        """Close all connections, without a frame; after ``patience`` seconds without mercy."""
+        self.lingers = False
+        if not self.connections:
+            return succeed(None)
+        self._all_gone = done = Deferred()
+        for protocol in list(self.connections):
+            protocol.session.dropped()
+        cut = self.node.clock.callLater(patience, self._cut)
+        done.addCallback(lambda _: _cancel(cut))
+        return done
+
+    def _cut(self) -> None:
+        for protocol in list(self.connections):
+            protocol.link.abort()
+
+    def connection_gone(self) -> None:
+        """A connection was lost."""
+        if self._all_gone is not None and not self.connections:
+            done, self._all_gone = self._all_gone, None
+            done.callback(None)

@@ -1,0 +1,322 @@
+"""nsqd as a Twisted service: where broker, storage, TCP and HTTP are put together."""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import (
+    Deferred,
+    DeferredList,
+    inlineCallbacks,
+    maybeDeferred,
+    succeed,
+)
+from twisted.internet.interfaces import IDelayedCall, IListeningPort, IProtocolFactory
+from twisted.internet.task import LoopingCall
+from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from nsqtx.broker.broker import Broker, Settings
+from nsqtx.broker.channel import Channel
+from nsqtx.broker.topic import Topic
+from nsqtx.interfaces import StorageError
+from nsqtx.listen import ListenError, listen, listening_text, port_number
+from nsqtx.logs import NsqLogObserver
+from nsqtx.nsqd.http import NsqdApi
+from nsqtx.nsqd.node import Node
+from nsqtx.nsqd.options import NsqdOptions
+from nsqtx.nsqd.protocol import NsqdFactory
+from nsqtx.storage.dirlock import DirectoryLock, LockError
+from nsqtx.storage.files import DiskFiles
+from nsqtx.storage.metadata import (
+    FILE_NAME,
+    ChannelMetadata,
+    MetadataError,
+    TopicMetadata,
+    encode_metadata,
+    read_metadata,
+)
+from nsqtx.storage.store import Store
+from nsqtx.storage.volume import Settings as StorageSettings
+from nsqtx.version import NSQ_VERSION, RUNTIME
+
+__all__ = ["NsqdService", "StartError"]
+
+log = Logger(namespace="nsqd")
+
+#: How often deadlines and due times are looked at (seconds): the accuracy that NSQ promises.
+SCAN_INTERVAL = 0.1
+#: How often checkpoints are written (seconds): what a crash may deliver again.
+TICK_INTERVAL = 1.0
+#: How long clients get to take what is under way when nsqd stops (seconds).
+STOP_PATIENCE = 2.0
+NANO = 1e9
+
+
+class StartError(Exception):
+    """nsqd cannot start; the text is for the operator."""
+
+
+class NsqdService(Service):
+    """One nsqd: starts by loading the data path and listening, stops by writing everything down.
+
+    ``options`` are checked already (`nsqtx.nsqd.options`). After `startService`, `node` has the
+    bound ports.
+    """
+
+    node: Node
+
+    def __init__(
+        self, options: NsqdOptions, reactor: Any, log_observer: NsqLogObserver | None = None
+    ) -> None:
+        self.options = options
+        self.log_observer = log_observer
+        self.reactor = reactor
+        self._lock = DirectoryLock(options.data_path or os.getcwd())
+        self._store = self._make_store()
+        self._broker = Broker(
+            self._store,
+            reactor.seconds,
+            Settings(
+                node_id=options.node_id,
+                mem_queue_size=options.mem_queue_size,
+                latency_quantiles=options.e2e_processing_latency_percentile,
+                latency_window=options.e2e_processing_latency_window_time,
+            ),
+            on_change=self._changed,
+            on_failure=self._report,
+        )
+        self._factory: NsqdFactory | None = None
+        self._ports: list[IListeningPort] = []
+        self._loops: list[LoopingCall] = []
+        self._metadata_due: IDelayedCall | None = None
+        self._stopping = False
+
+    def _make_store(self) -> Store:
+        options = self.options
+        root = self._lock.path
+        settings = StorageSettings(
+            durability=options.durability,
+            segment_size=options.max_bytes_per_file,
+            sync_every=options.sync_every,
+            sync_timeout=options.sync_timeout / NANO,
+            mem_queue_size=options.mem_queue_size,
+        )
+        return Store(
+            DiskFiles(root), root, settings, self._in_thread, self.reactor.seconds, self._report
+        )
+
+    def _in_thread(
+        self, work: Callable[[], None], done: Callable[[BaseException | None], None]
+    ) -> None:
+        """Run a sync off the reactor's thread."""
+        deferred = deferToThreadPool(self.reactor, self.reactor.getThreadPool(), work)
+        deferred.addCallbacks(lambda _: done(None), lambda failure: done(failure.value))
+        deferred.addErrback(lambda failure: log.failure("sync", failure))
+
+    def _set_log_level(self, level: str) -> None:
+        if self.log_observer is not None:
+            self.log_observer.level = level
+
+    def _report(self, text: str) -> None:
+        log.error("{text}", text=text)
+
+    # Start.
+
+    def startService(self) -> None:
+        """Load, then listen.
+
+        :raises StartError: with everything let go again.
+        """
+        super().startService()
+        try:
+            self._start()
+        except BaseException:
+            self._let_go()
+            raise
+
+    def _start(self) -> None:
+        options = self.options
+        try:
+            self._lock.acquire()
+        except LockError as error:
+            raise StartError(f"failed to instantiate nsqd - {error}") from None
+        log.info("nsqd v{version} (built w/{runtime})", version=NSQ_VERSION, runtime=RUNTIME)
+        log.info("ID: {id}", id=options.node_id)
+        self.node = Node(options, self._broker, self.reactor, self.reactor.seconds())
+        self.node.store_health = lambda: self._store.health
+        self.node.set_log_level = self._set_log_level
+        self._factory = NsqdFactory(self.node)
+        self._bind()
+        self._load()
+        self._persist()
+        for interval, run in ((SCAN_INTERVAL, self._broker.scan), (TICK_INTERVAL, self._tick)):
+            loop = LoopingCall(self._guarded, run)
+            loop.clock = self.reactor
+            loop.start(interval, now=False).addErrback(self._broken)
+            self._loops.append(loop)
+
+    def _bind(self) -> None:
+        """Listen. Nobody is accepted before this turn of the reactor is over, and all is loaded."""
+        options, node = self.options, self.node
+        assert self._factory is not None
+        try:
+            port = self._listen("TCP", options.tcp_address, self._factory)
+            node.tcp_port = port_number(port)
+            if options.http_address:
+                port = self._listen("HTTP", options.http_address, NsqdApi(node).site())
+                node.http_port = port_number(port)
+        except ListenError as error:
+            raise StartError(str(error)) from None
+        if not options.broadcast_tcp_port:
+            options.broadcast_tcp_port = max(0, node.tcp_port)
+        if not options.broadcast_http_port:
+            options.broadcast_http_port = max(0, node.http_port)
+
+    def _listen(self, kind: str, address: str, factory: IProtocolFactory) -> IListeningPort:
+        port = listen(self.reactor, address, factory)
+        self._ports.append(port)
+        log.info("{kind}: listening on {address}", kind=kind, address=listening_text(port))
+        return port
+
+    def _load(self) -> None:
+        """Find the topics of an earlier run, and what ``nsqd.dat`` knows beyond them."""
+        try:
+            known = read_metadata(DiskFiles(self._lock.path), self._lock.path, self._warn)
+            self._store.start()
+            topics = known.topics if known is not None else []
+            self._broker.load({t.name: [c.name for c in t.channels] for t in topics})
+            if known is not None and not known.ours:
+                self._adopt(topics)
+        except (MetadataError, StorageError) as error:
+            raise StartError(f"failed to load metadata - {error}") from None
+        gc.collect()
+        gc.freeze()
+
+    def _adopt(self, topics: Iterable[TopicMetadata]) -> None:
+        """Make the topics of an ``nsqd.dat`` that the original wrote."""
+        for entry in topics:
+            topic = self._broker.get_topic(entry.name)
+            for each in entry.channels:
+                channel = topic.get_channel(each.name)
+                if each.paused:
+                    channel.pause()
+            if entry.paused:
+                topic.pause()
+
+    # Time.
+
+    def _guarded(self, run: Callable[[], None]) -> None:
+        """A bug in one round must not end all rounds."""
+        try:
+            run()
+        except Exception:
+            log.failure("periodic work")
+
+    def _broken(self, failure: Failure) -> None:
+        log.failure("periodic work ended", failure)
+
+    def _tick(self) -> None:
+        self._broker.tick()
+        self._store.probe()
+
+    # nsqd.dat.
+
+    def _changed(self, kind: str, topic: Topic, channel: Channel | None) -> None:
+        """A topic or channel came or went: say so, and write ``nsqd.dat`` soon."""
+        if kind == "topic made":
+            log.info("TOPIC({topic}): created", topic=topic.name)
+        elif kind == "topic gone":
+            log.info("TOPIC({topic}): deleting", topic=topic.name)
+        elif channel is not None:
+            text = "new channel({channel})" if kind == "channel made" else "deleting channel {channel}"
+            log.info("TOPIC({topic}): " + text, topic=topic.name, channel=channel.name)
+        persistent = not topic.ephemeral and not (channel is not None and channel.ephemeral)
+        if persistent:
+            self.persist_soon()
+
+    def persist_soon(self) -> None:
+        """Write ``nsqd.dat`` in the next turn of the reactor, once for all changes of this one.
+
+        What it says is for the original and for scripts; our own logs say it too.
+        """
+        if self._metadata_due is None and not self._stopping:
+            self._metadata_due = self.reactor.callLater(0, self._persist)
+
+    def _persist(self) -> None:
+        self._metadata_due = None
+        path = os.path.join(self._lock.path, FILE_NAME)
+        log.info("NSQ: persisting topic/channel metadata to {path}", path=path)
+        try:
+            self._store.write_metadata(encode_metadata(self._described(), NSQ_VERSION))
+        except StorageError as error:
+            # Not fatal, also at the start: a full disk must not keep consumers from draining it.
+            log.error("failed to persist metadata - {error}", error=error)
+
+    def _described(self) -> list[TopicMetadata]:
+        return [
+            TopicMetadata(
+                topic.name,
+                topic.paused,
+                [
+                    ChannelMetadata(channel.name, channel.paused)
+                    for channel in topic.channels.values()
+                    if not channel.ephemeral
+                ],
+            )
+            for topic in self._broker.topics.values()
+            if not topic.ephemeral
+        ]
+
+    def _warn(self, text: str) -> None:
+        log.warn("{text}", text=text)
+
+    # Stop.
+
+    @inlineCallbacks
+    def stopService(self) -> Any:
+        """Stop listening, let clients go, write everything down."""
+        self._stopping = True
+        super().stopService()
+        yield self._stop_listening()
+        yield self._drop_clients()
+        self._let_go()
+        log.info("NSQ: bye")
+
+    def _stop_listening(self) -> Deferred[Any]:
+        ports, self._ports = self._ports, []
+        for kind, port in zip(("TCP", "HTTP", "HTTPS"), ports, strict=False):
+            log.info("{kind}: closing {address}", kind=kind, address=listening_text(port))
+        return DeferredList([maybeDeferred(port.stopListening) for port in ports])
+
+    def _drop_clients(self) -> Deferred[None]:
+        """Close all connections, without a frame; those that do not read are cut off."""
+        if self._factory is None:
+            return succeed(None)
+        return self._factory.stop(STOP_PATIENCE)
+
+    def _let_go(self) -> None:
+        """Everything but the network; also of a start that failed half-way."""
+        for port in self._ports:
+            port.stopListening()
+        self._ports = []
+        for loop in self._loops:
+            loop.stop()
+        self._loops = []
+        if self._metadata_due is not None:
+            self._metadata_due.cancel()
+        if self._factory is not None and not self._broker.exiting:
+            self._persist()
+            log.info("NSQ: closing topics")
+            for failure in self._broker.stop():
+                log.error("NSQ: {failure}", failure=failure)
+            try:
+                self._store.close()
+            except StorageError as error:
+                log.error("NSQ: {error}", error=error)
+        self._lock.release()

@@ -1,0 +1,328 @@
+"""What nsqd answers on one TCP connection (nsqd-tcp). Knows no transport and no timer.
+
+The unit of work is a read: `receive` gets what came, the parser makes a list of commands of it,
+and all answers and messages that they cause leave in one write at the end.
+
+A command that is only a line is in the table of `nsqtx.nsqd.line_commands`. Publishing is allowed
+in every state and comes from the parser with its bodies. Answers to a client keep the order of its
+commands, also when some wait for a commit.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import attrs
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from nsqtx.broker.commit import Commit
+from nsqtx.broker.errors import BrokerError
+from nsqtx.broker.subscription import Subscription
+from nsqtx.interfaces import ISubscriber, StorageError
+from nsqtx.nsqd.client import INIT, client_stats, identify, wire_limits
+from nsqtx.nsqd.line_commands import finish, run
+from nsqtx.nsqd.node import Node
+from nsqtx.wire import commands, frames
+from nsqtx.wire.commands import Event, Parser
+from nsqtx.wire.errors import ProtocolError
+from nsqtx.wire.identify import Identify, Settings
+
+__all__ = ["Connection", "Session"]
+
+log = Logger(namespace="nsqd.tcp")
+
+MS = 1_000_000
+#: What is gathered in one read before it is written all the same, in bytes.
+GATHER_LIMIT = 1024 * 1024
+#: How many bytes of messages may wait for commits before we stop reading from their client.
+WAITING_LIMIT = 8 * 1024 * 1024
+
+
+class Connection(Protocol):
+    """What a session needs of the connection it is on."""
+
+    def write(self, data: bytes) -> None:
+        """Send."""
+
+    def close(self) -> None:
+        """Send what is buffered, then close."""
+
+    def hold(self, on: bool) -> None:
+        """Stop reading, or go on."""
+
+    def negotiated(self, first: bool) -> None:
+        """IDENTIFY set the session's ``heartbeat_interval``, for the first time or again."""
+
+
+@attrs.define(eq=False)
+class Waiting:
+    """Answers that wait for a commit, and the word to blame if it fails."""
+
+    commit: Commit
+    answer: bytes
+    word: str
+    topic: str
+    count: int
+    size: int
+
+
+@implementer(ISubscriber)
+@attrs.define(eq=False)
+class Session:
+    """One client of nsqd."""
+
+    node: Node
+    connection: Connection
+    host: str
+    address: str
+    parser: Parser = attrs.field(init=False)
+    state: int = INIT
+    closed: bool = False
+    subscription: Subscription | None = None
+    #: What the client said of itself, and what is in effect for it.
+    identity: Identify = attrs.field(init=False)
+    settings: Settings = attrs.field(init=False)
+    #: As the first IDENTIFY set them; a later one changes `settings` only (nsqd-tcp 7.6).
+    delivery: Settings = attrs.field(init=False)
+    identified: bool = False
+    #: Messages published, by topic.
+    published: dict[str, int] = attrs.Factory(dict)
+    connect_time: float = attrs.field(init=False)
+    #: When the last command was complete; the read deadline counts from here.
+    last_command: float = attrs.field(init=False)
+    _out: list[bytes] = attrs.Factory(list)
+    _out_size: int = 0
+    _gathering: bool = False
+    _waiting: deque[bytes | Waiting] = attrs.Factory(deque)
+    _waiting_size: int = 0
+
+    def __attrs_post_init__(self) -> None:
+        options = self.node.options
+        self.parser = Parser(wire_limits(options))
+        self.identity = Identify(client_id=self.host, hostname=self.host)
+        self.settings = self.delivery = Settings(
+            msg_timeout=options.msg_timeout // MS,
+            output_buffer_timeout=options.output_buffer_timeout // MS,
+        )
+        self.connect_time = self.last_command = self.node.clock.seconds()
+
+    # Bytes in, bytes out.
+
+    def receive(self, data: bytes) -> None:
+        """Do all that one read brought, and send what comes of it in one write."""
+        self._gathering = True
+        try:
+            events = self.parser.feed(data)
+            while events:
+                for event in events:
+                    EVENTS[event[0]](self, event)
+                    if self.closed:
+                        return
+                self.last_command = self.node.clock.seconds()
+                events = self.parser.resume()
+        except ProtocolError as error:
+            self.fail(error)
+        finally:
+            if self.subscription is not None and not self.closed:
+                self.subscription.channel.pump()
+            self._gathering = False
+            self._flush()
+
+    def deliver(self, data: bytes, count: int) -> None:
+        """Messages from the channel."""
+        if self._gathering:
+            self._out.append(data)
+            self._out_size += len(data)
+            if self._out_size > GATHER_LIMIT:
+                self._flush()
+        else:
+            self.connection.write(data)
+
+    def reply(self, data: bytes) -> None:
+        """Send an answer, in the order of the commands."""
+        if self._waiting:
+            self._waiting.append(data)
+        else:
+            self._out.append(data)
+            self._out_size += len(data)
+
+    def _flush(self) -> None:
+        out = self._out
+        if out:
+            data = out[0] if len(out) == 1 else b"".join(out)
+            out.clear()
+            self._out_size = 0
+            self.connection.write(data)
+
+    def fail(self, error: ProtocolError) -> None:
+        """Send an error frame; close when it is fatal."""
+        log.error("[{address}] - {error}", address=self.address, error=error)
+        self.reply(frames.error(error.data))
+        if error.fatal:
+            self._close()
+
+    def _close(self) -> None:
+        """No more commands. Answers that wait for a commit are still sent, then it is the end."""
+        self.closed = True
+        if self.subscription is not None:
+            self.subscription.leave()
+        if not self._waiting:
+            self._flush()
+            self.connection.close()
+
+    # Publishing.
+
+    def _published(
+        self, word: str, topic: str, bodies: list[bytes], due: int, answer: bytes
+    ) -> None:
+        try:
+            commit = self.node.broker.get_topic(topic).publish(bodies, due)
+        except (BrokerError, StorageError) as error:
+            raise _refused(word, error) from None
+        if commit is None:
+            published = self.published
+            published[topic] = published.get(topic, 0) + len(bodies)
+            self.reply(answer)
+        else:
+            size = sum(map(len, bodies))
+            self._waiting.append(Waiting(commit, answer, word, topic, len(bodies), size))
+            self._waiting_size += size
+            if self._waiting_size > WAITING_LIMIT:
+                self.connection.hold(True)
+            commit.add(self._committed)
+
+    def _committed(self, _: StorageError | None) -> None:
+        """A commit came, maybe not the one at the front of the queue."""
+        waiting = self._waiting
+        while waiting:
+            entry = waiting[0]
+            if isinstance(entry, Waiting):
+                if not entry.commit.done:
+                    break
+                self._waiting_size -= entry.size
+                if entry.commit.error is not None:
+                    waiting.clear()
+                    self.fail(_refused(entry.word, entry.commit.error))
+                    return
+                self.published[entry.topic] = self.published.get(entry.topic, 0) + entry.count
+                entry = entry.answer
+            waiting.popleft()
+            self._out.append(entry)
+        if self._waiting_size <= WAITING_LIMIT:
+            self.connection.hold(False)
+        if self.closed and not waiting:
+            self._flush()
+            self.connection.close()
+        elif not self._gathering:
+            self._flush()
+
+    def _on_pub(self, event: Event) -> None:
+        _, topic, bodies = event
+        self._published("PUB", topic, bodies, 0, frames.OK * len(bodies))
+
+    def _on_mpub(self, event: Event) -> None:
+        _, topic, bodies = event
+        self._published("MPUB", topic, bodies, 0, frames.OK)
+
+    def _on_dpub(self, event: Event) -> None:
+        _, topic, delay, body = event
+        due = self.node.broker.now() + delay * MS if delay else 0
+        self._published("DPUB", topic, [body], due, frames.OK)
+
+    def _on_bad_mpub(self, event: Event) -> None:
+        # The topic is made before the body is looked at (nsqd-tcp 5.4).
+        _, topic, error = event
+        try:
+            self.node.broker.get_topic(topic)
+        except (BrokerError, StorageError) as refused:
+            raise _refused("MPUB", refused) from None
+        raise error
+
+    def _on_fin(self, event: Event) -> None:
+        finish(self, event[1])
+
+    def _on_line(self, event: Event) -> None:
+        run(self, event[1], event[2])
+
+    def _on_body(self, event: Event) -> None:
+        _, word, body = event
+        if word == b"AUTH":
+            raise ProtocolError("E_AUTH_DISABLED", "AUTH disabled")
+        first = not self.identified
+        self.reply(frames.response(identify(self, body)))
+        self.connection.negotiated(first)
+
+    def _on_error(self, event: Event) -> None:
+        raise event[1]
+
+    def _on_too_long(self, event: Event) -> None:
+        log.error("[{address}] - command line too long", address=self.address)
+        self._close()
+
+    def _on_magic(self, event: Event) -> None:
+        log.info("CLIENT({address}): desired protocol magic '  V2'", address=self.address)
+
+    # The connection.
+
+    def heartbeat(self) -> None:
+        """Send a heartbeat, whatever answers wait."""
+        if not self.closed:
+            self.connection.write(frames.HEARTBEAT)
+
+    def set_blocked(self, blocked: bool) -> None:
+        """The client stopped, or began again, to read."""
+        subscription = self.subscription
+        if subscription is not None:
+            subscription.blocked = blocked
+            if not blocked:
+                subscription.channel.pump()
+
+    def ended(self) -> None:
+        """The client sends no more, or took too long: say so if it was inside a body."""
+        if self.closed:
+            return
+        error = self.parser.eof()
+        if error is None:
+            self._close()
+        else:
+            self.fail(error)
+            self._flush()
+
+    def lost(self) -> None:
+        """The connection is gone."""
+        self.closed = True
+        self._waiting.clear()
+        self._out.clear()
+        if self.subscription is not None:
+            self.subscription.leave()
+
+    def dropped(self) -> None:
+        """The channel is gone, or nsqd stops: close without a frame."""
+        if not self.closed:
+            self._close()
+
+    def stats(self, topic: str = "") -> dict[str, Any]:
+        """This client in ``/stats``; see `ISubscriber.stats`."""
+        return client_stats(self, topic)
+
+
+def _refused(word: str, error: Exception) -> ProtocolError:
+    """The broker did not take what was published."""
+    return ProtocolError(f"E_{word}_FAILED", f"{word} failed {error}")
+
+
+EVENTS: dict[Any, Callable[[Session, Event], None]] = {
+    commands.MAGIC: Session._on_magic,
+    commands.PUB: Session._on_pub,
+    commands.MPUB: Session._on_mpub,
+    commands.DPUB: Session._on_dpub,
+    commands.BAD_MPUB: Session._on_bad_mpub,
+    commands.FIN: Session._on_fin,
+    commands.LINE: Session._on_line,
+    commands.BODY: Session._on_body,
+    commands.ERROR: Session._on_error,
+    commands.TOO_LONG: Session._on_too_long,
+}
