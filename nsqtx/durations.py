@@ -5,8 +5,15 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 
-__all__ = ["HOUR", "MICROSECOND", "MILLISECOND", "MINUTE", "SECOND", "format_duration",
-           "parse_duration"]  # fmt: skip
+__all__ = [
+    "HOUR",
+    "MICROSECOND",
+    "MILLISECOND",
+    "MINUTE",
+    "SECOND",
+    "format_duration",
+    "parse_duration",
+]
 
 MICROSECOND = 1000
 MILLISECOND = 1000 * MICROSECOND

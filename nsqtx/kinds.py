@@ -14,8 +14,21 @@ import attrs
 
 from nsqtx.durations import MILLISECOND, format_duration, parse_duration
 
-__all__ = ["BOOL", "DURATION", "FLOATS", "INT", "LEVELS", "LOG_LEVEL", "STRING", "STRINGS",
-           "TLS_REQUIRED", "TLS_VERSION", "Kind", "Unparsable"]  # fmt: skip
+__all__ = [
+    "BOOL",
+    "DURATION",
+    "FLOATS",
+    "INT",
+    "LEVELS",
+    "LOG_LEVEL",
+    "STRING",
+    "STRINGS",
+    "TLS_REQUIRED",
+    "TLS_VERSION",
+    "Kind",
+    "Unparsable",
+    "choice",
+]
 
 
 class Unparsable(Exception):
@@ -28,7 +41,9 @@ class Kind:
 
     ``parse`` reads a command line (ValueError with Go's reason), ``coerce`` a value of a TOML file
     (likewise), ``show`` gives what ``/config`` says, ``default_text`` what the usage says.
-    ``switch``: a flag without ``=`` means true. ``many``: each use of the flag adds to a list.
+    ``switch``: a flag without ``=`` means true. ``many``: each use of the flag adds to a list,
+    which in the end is put in descending order if ``descending``. ``checked``: a bad value in a
+    file is reported in the original's short form.
     """
 
     parse: Callable[[str], Any]
@@ -38,6 +53,8 @@ class Kind:
     default_text: Callable[[Any], str] = str
     switch: bool = False
     many: bool = False
+    descending: bool = False
+    checked: bool = False
 
 
 _TRUE = frozenset(["1", "t", "T", "true", "TRUE", "True"])
@@ -56,6 +73,10 @@ def parse_int(text: str) -> int:
         number = sign * (int(digits, 8) if octal else int(digits, 0))
     except ValueError:
         raise ValueError("parse error") from None
+    return _in_range(number)
+
+
+def _in_range(number: int) -> int:
     if not -(2**63) <= number < 2**63:
         raise ValueError("value out of range")
     return number
@@ -65,9 +86,9 @@ def _coerce_int(value: Any) -> int:
     if isinstance(value, str):
         if not re.fullmatch(r"[+-]?[0-9]+", value):
             raise ValueError(f'strconv.ParseInt: parsing "{value}": invalid syntax')
-        return int(value)
+        return _in_range(int(value) if len(value) < 40 else 2**63)
     if isinstance(value, int) and not isinstance(value, bool):
-        return value
+        return _in_range(value)
     raise ValueError(f"invalid int64 value type {_go_type(value)}")
 
 
@@ -88,8 +109,8 @@ def _coerce_bool(value: Any) -> bool:
             return parse_bool(value)
         except ValueError:
             raise ValueError(f'strconv.ParseBool: parsing "{value}": invalid syntax') from None
-    if isinstance(value, int):
-        return value != 0
+    if value in (0, 1) and isinstance(value, int):
+        return value == 1
     raise ValueError(f"invalid bool value type {_go_type(value)}")
 
 
@@ -104,7 +125,7 @@ def _coerce_duration(value: Any) -> int:
     if isinstance(value, str):
         return parse_duration(value)
     if isinstance(value, int) and not isinstance(value, bool):
-        return value * MILLISECOND
+        return _in_range(value * MILLISECOND)
     raise ValueError(f"invalid time.Duration value type {_go_type(value)}")
 
 
@@ -192,23 +213,45 @@ def _quoted(value: Any) -> str:
 
 STRING = Kind(lambda text: text, _coerce_string, "string", default_text=_quoted)
 INT = Kind(parse_int, _coerce_int, "int")
-BOOL = Kind(parse_bool, _coerce_bool, "", default_text=lambda v: "true" if v else "false",
-            switch=True)  # fmt: skip
+BOOL = Kind(
+    parse_bool, _coerce_bool, "", default_text=lambda v: "true" if v else "false", switch=True
+)
 DURATION = Kind(_parse_duration, _coerce_duration, "duration", default_text=format_duration)
 STRINGS = Kind(lambda text: [text], _coerce_strings, "value", list, many=True)
-FLOATS = Kind(_parse_floats, _coerce_floats, "value", list, many=True)
+FLOATS = Kind(_parse_floats, _coerce_floats, "value", list, many=True, descending=True)
 LOG_LEVEL = Kind(
     _parse_level,
     lambda value: _parse_level(_coerce_string(value)),
     "value",
     LEVELS.__getitem__,
+    default_text=str.upper,
+    checked=True,
 )
 TLS_REQUIRED = Kind(
-    _parse_required, _coerce_required, "value", _REQUIRED.__getitem__, switch=True
+    _parse_required,
+    _coerce_required,
+    "",
+    _REQUIRED.__getitem__,
+    switch=True,
+    checked=True,
 )
 TLS_VERSION = Kind(
     _parse_tls_version,
     lambda value: _parse_tls_version(_coerce_string(value)),
     "value",
     _TLS_VERSIONS.__getitem__,
+    checked=True,
 )
+
+
+def choice(*words: str) -> Kind:
+    """The kind whose values are these words."""
+
+    def parse(text: str) -> str:
+        if text not in words:
+            raise ValueError(f"must be {', '.join(words[:-1])} or {words[-1]}")
+        return text
+
+    return Kind(
+        parse, lambda value: parse(_coerce_string(value)), "string", default_text=_quoted
+    )

@@ -1,38 +1,26 @@
 """Log lines as NSQ's operators and scripts know them (nsqd-engine section 15).
 
-``<prefix>YYYY/MM/DD HH:MM:SS.uuuuuu LEVEL: text`` on standard error, local time. What libraries
-say of themselves at info level (factories that start, and the like) counts as debug.
+``<prefix>YYYY/MM/DD HH:MM:SS.uuuuuu LEVEL: text``, in local time. What libraries say of themselves
+at info (ports that open, factories that start) is debug here. What a failure says is an error,
+with its traceback on the lines that follow.
 """
 
 from __future__ import annotations
 
+import re
 import sys
+import time
 from datetime import datetime
-from typing import Any, TextIO
+from typing import Protocol
 
-from twisted.logger import (
-    FilteringLogObserver,
-    ILogObserver,
-    LogEvent,
-    LogLevel,
-    PredicateResult,
-    formatEvent,
-    globalLogBeginner,
-    globalLogPublisher,
-)
+from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogBeginner
 from zope.interface import implementer
 
 from nsqtx.kinds import LEVELS
 
-__all__ = ["NsqLogObserver", "fatal", "install"]
+__all__ = ["LogStream", "NsqLogObserver", "fatal", "install", "stamp"]
 
-_NAMES = {
-    LogLevel.debug: "DEBUG",
-    LogLevel.info: "INFO",
-    LogLevel.warn: "WARNING",
-    LogLevel.error: "ERROR",
-    LogLevel.critical: "FATAL",
-}
+_NAMES = {1: "DEBUG", 2: "INFO", 3: "WARNING", 4: "ERROR", 5: "FATAL"}
 _RANKS = {
     LogLevel.debug: 1,
     LogLevel.info: 2,
@@ -40,7 +28,20 @@ _RANKS = {
     LogLevel.error: 4,
     LogLevel.critical: 5,
 }
-_NAMED = {name: level for level, name in _NAMES.items()}
+#: What Twisted logs in the name of our own factories.
+_NOISE = frozenset(["Starting factory {factory!r}", "Stopping factory {factory!r}"])
+# A client must not be able to write lines of its own, nor to move an operator's cursor.
+_CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+class LogStream(Protocol):
+    """What lines are written to: standard error, or a log file of Twisted's."""
+
+    def write(self, text: str, /) -> object:
+        """Write a text."""
+
+    def flush(self) -> object:
+        """See to it that what was written can be read."""
 
 
 def stamp(seconds: float) -> str:
@@ -52,56 +53,57 @@ def stamp(seconds: float) -> str:
 class NsqLogObserver:
     """Writes NSQ's lines to a stream. ``level`` is one of `nsqtx.kinds.LEVELS` and may change."""
 
-    def __init__(self, stream: TextIO, prefix: str, level: str = "info") -> None:
+    def __init__(self, stream: LogStream, prefix: str, level: str = "info") -> None:
         self._stream = stream
         self.prefix = prefix
         self.level = level
 
     def __call__(self, event: LogEvent) -> None:
-        level = event.get("log_level") or LogLevel.info
-        namespace = str(event.get("log_namespace", ""))
-        if level is LogLevel.info and not namespace.startswith("nsq"):
-            level = LogLevel.debug
-        if _RANKS[level] < LEVELS[self.level]:
+        rank = _rank(event)
+        if rank < LEVELS[self.level]:
             return
-        text = formatEvent(event)
+        text = _CONTROL.sub(_escaped, formatEvent(event))
         failure = event.get("log_failure")
         if failure is not None:
             text = f"{text}\n{failure.getTraceback().rstrip()}"
-        line = f"{self.prefix}{stamp(event['log_time'])} {_NAMES[level]}: {text}\n"
+        if not text.isascii():
+            # What came from a client need not be what the stream can encode.
+            text = text.encode("utf-8", "backslashreplace").decode("utf-8")
+        line = f"{self.prefix}{stamp(event.get('log_time', 0.0))} {_NAMES[rank]}: {text}\n"
         try:
             self._stream.write(line)
             self._stream.flush()
         except (OSError, ValueError):
-            pass  # there is nobody to tell that nobody listens
+            # Nobody listens any more, or the disk of the log is full: the daemon goes on.
+            pass
 
 
-def install(prefix: str, level: str, stream: TextIO | None = None) -> NsqLogObserver:
+def _rank(event: LogEvent) -> int:
+    rank = _RANKS[event.get("log_level") or LogLevel.info]
+    if event.get("log_failure") is not None:
+        # Twisted calls each of them critical; fatal is for what ends the daemon.
+        return min(rank, 4)
+    if rank == 2 and (
+        not str(event.get("log_namespace", "")).startswith("nsq")
+        or event.get("log_format") in _NOISE
+    ):
+        return 1
+    return rank
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return match[0].encode("unicode_escape").decode("ascii")
+
+
+def install(prefix: str, level: str, stream: LogStream | None = None) -> NsqLogObserver:
     """Send everything that is logged in this process to standard error, as the only observer."""
     observer = NsqLogObserver(sys.stderr if stream is None else stream, prefix, level)
     globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False, discardBuffer=True)
     return observer
 
 
-def install_beside_twistd(prefix: str, level: str) -> NsqLogObserver:
-    """Under ``twistd`` logging has begun when a service is made: add our lines to it.
-
-    They go to standard error. Twistd's own log (standard output with ``-n``, or its file) is left
-    as the user of twistd asked for it, without our lines of less than ``level``.
-    """
-    observer = NsqLogObserver(sys.stderr, prefix, level)
-    globalLogPublisher.addObserver(
-        FilteringLogObserver(observer, [_ours_only])  # type: ignore[arg-type]
-    )
-    return observer
-
-
-def _ours_only(event: Any) -> Any:
-    ours = str(event.get("log_namespace", "")).startswith("nsq") or "log_failure" in event
-    return PredicateResult.maybe if ours else PredicateResult.no
-
-
-def fatal(prefix: str, text: str, stream: TextIO | None = None) -> None:
-    """The one line that says why a program does not start."""
-    now = datetime.now().timestamp()
-    print(f"{prefix}{stamp(now)} FATAL: {text}", file=sys.stderr if stream is None else stream)
+def fatal(prefix: str, text: str, stream: LogStream | None = None) -> None:
+    """Write the line that says why a program does not start, whatever the log level."""
+    stream = sys.stderr if stream is None else stream
+    stream.write(f"{prefix}{stamp(time.time())} FATAL: {_CONTROL.sub(_escaped, text)}\n")
+    stream.flush()

@@ -13,14 +13,15 @@ of its own, what is no flag ends the flags. A flag beats the file, the file beat
 
 from __future__ import annotations
 
+import json
 import os
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import attrs
 
-from nsqtx.kinds import Kind, Unparsable
+from nsqtx.kinds import Kind
 
 __all__ = [
     "ConfigError",
@@ -48,7 +49,14 @@ class HelpWanted(Exception):
 
 
 class ConfigError(Exception):
-    """The configuration file cannot be used; exit code 1. The text is for the operator."""
+    """The configuration file cannot be used; exit code 1. The text is for the operator.
+
+    ``early``: the original finds this out before it can log, and writes a line without prefix.
+    """
+
+    def __init__(self, text: str, early: bool = False) -> None:
+        super().__init__(text)
+        self.early = early
 
 
 @attrs.frozen
@@ -92,7 +100,7 @@ def declared(cls: type[Any]) -> list[Declared]:
             continue
         kind, help, key, flag = field.metadata["option"]
         default = field.default
-        if isinstance(default, attrs.Factory):  # type: ignore[arg-type]
+        if isinstance(default, attrs.Factory):
             default = default.factory()
         key = field.name if key == "" else key
         flag = flag or field.name.replace("_", "-")
@@ -135,18 +143,22 @@ def read_flags(cls: type[Any], arguments: Sequence[str]) -> dict[str, Any]:
         except ValueError as error:
             what = "boolean value" if each.kind.switch else "value"
             link = "for" if each.kind.switch else "for flag"
-            raise UsageError(f'invalid {what} "{value}" {link} -{flag}: {error}') from None
+            shown = json.dumps(value, ensure_ascii=False)
+            raise UsageError(f"invalid {what} {shown} {link} -{flag}: {error}") from None
         if each.kind.many:
             values.setdefault(each.name, []).extend(parsed)
         else:
             values[each.name] = parsed
+    for each in by_flag.values():
+        if each.kind.descending and each.name in values:
+            values[each.name].sort(reverse=True)
     return values
 
 
-def read_file(cls: type[Any], path: str, named: Iterable[str] = ()) -> dict[str, Any]:
-    """The options that a TOML file gives, by name. Unknown keys are ignored.
+def read_file(cls: type[Any], path: str) -> dict[str, Any]:
+    """The options that a TOML file gives, by name (nsqd-engine section 14.1).
 
-    ``named`` are keys whose bad values are reported in the original's short form.
+    Unknown keys are ignored. What is given is checked, also where the command line overrides it.
 
     :raises ConfigError: it cannot be read, or a value has the wrong type.
     """
@@ -154,7 +166,7 @@ def read_file(cls: type[Any], path: str, named: Iterable[str] = ()) -> dict[str,
         with open(path, "rb") as file:
             document = tomllib.load(file)
     except OSError as error:
-        reason = os.strerror(error.errno).lower() if error.errno else str(error)
+        reason = os.strerror(error.errno or 0).lower()
         raise ConfigError(f"failed to load config file {path} - open {path}: {reason}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"failed to load config file {path} - toml: {error}") from None
@@ -166,10 +178,12 @@ def read_file(cls: type[Any], path: str, named: Iterable[str] = ()) -> dict[str,
         try:
             values[each.name] = each.kind.coerce(value)
         except ValueError as error:
-            if each.key in named:
+            if each.kind.checked:
                 raise ConfigError(f"failed parsing {each.key} {value}") from None
+            default = each.kind.default_text(each.default)
             raise ConfigError(
-                f"failed to load config file {path} - bad value {value!r} for {each.key}: {error}"
+                f"Resolve failed to coerce value {value} ({default}) for field {each.key} - {error}",
+                early=True,
             ) from None
     return values
 

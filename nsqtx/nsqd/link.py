@@ -34,6 +34,7 @@ class Link:
     on_unblocked: Any
     blocked: bool = False
     _direct: bool = False
+    _registered: bool = False
     _unread: int = 0
     #: Why we do not read: ``unread`` answers, ``held`` by the session.
     _reasons: set[str] = attrs.Factory(set)
@@ -49,6 +50,7 @@ class Link:
             transport.SEND_LIMIT = SEND_SIZE
             self._direct = True
         transport.registerProducer(self, True)
+        self._registered = True
 
     def write(self, data: bytes) -> None:
         """Send, or buffer what the kernel does not take now."""
@@ -84,9 +86,21 @@ class Link:
 
     def close(self) -> None:
         """Close when what is buffered has been sent."""
-        # A transport whose producer is paused would wait for it and never close.
-        self.transport.unregisterProducer()
+        self._unregister()
         self.transport.loseConnection()
+
+    def close_sending(self) -> None:
+        """Close our side when what is buffered has been sent, and read on."""
+        self._unregister()
+        self._reasons.clear()
+        self.transport.resumeProducing()
+        self.transport.loseWriteConnection()
+
+    def _unregister(self) -> None:
+        # A transport whose producer is paused would wait for it and never close.
+        if self._registered:
+            self._registered = False
+            self.transport.unregisterProducer()
 
     def finish(self) -> None:
         """Close now, politely if everything was sent."""

@@ -17,25 +17,12 @@ from nsqtx.kinds import (
     STRINGS,
     TLS_REQUIRED,
     TLS_VERSION,
-    Kind,
+    choice,
 )
 from nsqtx.options import option
 from nsqtx.wire.guid import NODE_IDS, default_node_id
 
 __all__ = ["NOT_YET", "NsqdOptions", "start_error"]
-
-
-def _parse_durability(text: str) -> str:
-    if text not in ("memory", "os", "fsync"):
-        raise ValueError("must be memory, os or fsync")
-    return text
-
-
-def _coerce_durability(value: object) -> str:
-    return _parse_durability(value if isinstance(value, str) else repr(value))
-
-
-DURABILITY = Kind(_parse_durability, _coerce_durability, "string", default_text='"{}"'.format)
 
 
 @attrs.define
@@ -81,7 +68,7 @@ class NsqdOptions:
     enable_experiment: list[str] = option(STRINGS, [], "an experiment to take part in (may be given several times)")  # noqa: E501
 
     data_path: str = option(STRING, "", "directory for messages on disk; the working directory unless given")  # noqa: E501
-    durability: str = option(DURABILITY, "os", "when a publish is answered OK: memory (queued), os (written), fsync (on stable storage)")  # noqa: E501
+    durability: str = option(choice("memory", "os", "fsync"), "os", "when a publish is answered OK: memory (queued), os (written), fsync (on stable storage)")  # noqa: E501
     mem_queue_size: int = option(INT, 10000, "messages in memory, per topic and per channel")
     max_bytes_per_file: int = option(INT, 100 * 1024 * 1024, "size at which a new segment of a log is begun")  # noqa: E501
     sync_every: int = option(INT, 2500, "writes to a log after which it is synced")

@@ -99,9 +99,7 @@ class NsqdProtocol(Protocol):
         _cancel(self._heartbeat)
         _cancel(self._deadline)
         if self._factory.lingers and hasattr(transport, "loseWriteConnection"):
-            transport.unregisterProducer()
-            transport.resumeProducing()
-            transport.loseWriteConnection()
+            self.link.close_sending()
             if self._linger is None:
                 self._linger = self._clock.callLater(LINGER, self.link.finish)
         else:

@@ -113,6 +113,8 @@ class Session:
 
     def receive(self, data: bytes) -> None:
         """Do all that one read brought, and send what comes of it in one write."""
+        if self.closed:
+            return
         self._gathering = True
         try:
             events = self.parser.feed(data)

@@ -168,7 +168,7 @@ class Store:
 
         Without a sync, since it only repeats what the logs' checkpoints say.
         """
-        write_metadata(self._volume, data, sync=False)
+        write_metadata(self.volume, data, sync=False)
 
     # Health.
 

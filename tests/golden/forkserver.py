@@ -1,9 +1,11 @@
-"""Start hundreds of daemons quickly: fork them from a process that has imported the libraries.
+"""Start hundreds of daemons quickly: fork them from a process that has imported everything.
 
 A fresh interpreter spends over a second of CPU importing Twisted, Klein and OpenSSL. The server
-here imports them once, then forks a child for each request; the child imports nsqtx itself and
-runs ``main`` of the program as its console script does. The server never imports a reactor:
-parent and children would share its epoll descriptor.
+here imports them and nsqtx once, then forks a child for each request, which runs ``main`` of the
+program as its console script does.
+
+The server never has a reactor, since parent and children would share its epoll descriptor; Klein
+imports one, so there is a `NoReactor` in its place until a child puts a real one there.
 
 The protocol, over a Unix socket, one connection per daemon: the client sends a line of JSON
 ``{"module", "arguments"}`` with the descriptor for standard error attached; the server answers
@@ -20,48 +22,41 @@ import gc
 import importlib
 import json
 import os
+import random
 import selectors
 import signal
 import socket
 import sys
 import traceback
 from pathlib import Path
+from types import ModuleType
 from typing import NoReturn
 
 __all__ = ["serve"]
 
-# What a daemon imports, as far as it does not import the reactor.
-LIBRARIES = (
-    "argparse",
-    "asyncio",
-    "attrs",
-    "automat",
-    "cProfile",
-    "cryptography.x509",
-    "incremental",
-    "OpenSSL.SSL",
-    "tomllib",
-    "twisted.application.internet",
-    "twisted.application.service",
-    "twisted.internet.endpoints",
-    "twisted.internet.epollreactor",
-    "twisted.internet.ssl",
-    "twisted.internet.threads",
-    "twisted.logger",
-    "twisted.plugin",
-    "twisted.protocols.policies",
-    "twisted.protocols.tls",
-    "twisted.python.threadpool",
-    "twisted.python.usage",
-    "twisted.web.resource",
-    "twisted.web.server",
-    "twisted.web.static",
-    "twisted.web.template",
-    "werkzeug.routing",
-    "werkzeug.exceptions",
-    "zope.interface",
-)
+# What daemons import, as far as it is there: all of it is in memory before the first fork.
+PROGRAMS = ("nsqtx.nsqd.tap", "nsqtx.nsqd.service")
 REACTOR = "twisted.internet.reactor"
+
+
+class NoReactor(ModuleType):
+    """Stands where the reactor will be; looking at anything of it is an error."""
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"the reactor's {name!r} was wanted while importing")
+
+
+def _put_reactor(instead_of: ModuleType) -> None:
+    """Install a reactor of this process and give it to every module that holds the other."""
+    del sys.modules[REACTOR]
+    package = sys.modules["twisted.internet"]
+    if getattr(package, "reactor", None) is instead_of:
+        del package.reactor  # type: ignore[attr-defined]
+    real = importlib.import_module(REACTOR)
+    for module in list(sys.modules.values()):
+        for name, value in list(vars(module).items()):
+            if value is instead_of:
+                setattr(module, name, real)
 
 
 def _run_child(module: str, arguments: list[str], stderr: int) -> NoReturn:
@@ -77,6 +72,8 @@ def _run_child(module: str, arguments: list[str], stderr: int) -> NoReturn:
         os.dup2(null, 1)
         os.closerange(3, 256)
         gc.enable()
+        random.seed()
+        _put_reactor(sys.modules[REACTOR])
         sys.argv = [module.split(".")[-2], *arguments]
         try:
             result = importlib.import_module(module).main()
@@ -176,14 +173,16 @@ class _Server:
 
 
 def serve(path: str) -> None:
-    """Import the libraries, say so on standard output, and serve."""
+    """Import everything, say so on standard output, and serve."""
     root = str(Path(__file__).resolve().parents[2])
     if root not in sys.path:
         sys.path.insert(0, root)
-    for name in LIBRARIES:
+    nothing = NoReactor(REACTOR)
+    sys.modules[REACTOR] = nothing
+    for name in PROGRAMS:
         importlib.import_module(name)
-    if REACTOR in sys.modules:
-        raise SystemExit("one of LIBRARIES imports the reactor, which must not be shared")
+    if sys.modules[REACTOR] is not nothing:
+        raise SystemExit("something installed a reactor, which must not be shared")
     gc.collect()
     gc.disable()
     gc.freeze()

@@ -78,7 +78,9 @@ def test_one_write_for_all_that_a_read_causes() -> None:
     )
     (data,) = connection.data
     assert data.count(OK) == 3
-    assert data.endswith(b"b")
+    assert session.subscription is not None
+    assert all(record in data for record, _ in session.subscription.in_flight.values())
+    assert len(session.subscription.in_flight) == 2
 
 
 def test_messages_for_others_leave_in_one_write_each() -> None:
@@ -183,7 +185,8 @@ def test_run_of_fins_reports_each_that_is_not_in_flight() -> None:
     desk = Desk()
     session, connection = desk.open()
     session.receive(b"SUB t c\nRDY 10\nPUB t\n" + sized(b"a"))
-    id = connection.data[-1][-17:-1]
+    assert session.subscription is not None
+    (id,) = session.subscription.in_flight
     connection.data.clear()
     unknown = [b"%016x" % i for i in range(2)]
     session.receive(b"".join(b"FIN %b\n" % each for each in (unknown[0], id, unknown[1])))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import Any
 
@@ -62,7 +63,7 @@ REJECTED = [
     b'"a\x1fb"',
     b'"a',
     b'"\\x"',
-    b"\"\\'\"",
+    b'"\\\'"',
     b'"\\u12"',
     b'"\\u00g0"',
     b'"\\ud8"',
@@ -177,10 +178,8 @@ def test_both_decoders_agree(text: str) -> None:
 @given(st.binary(max_size=40))
 def test_garbage(data: bytes) -> None:
     """Whatever comes, it is decoded or refused with a ValueError."""
-    try:
+    with contextlib.suppress(ValueError):
         decode(data)
-    except ValueError:
-        pass
 
 
 def fields(data: bytes) -> Fields:
@@ -201,7 +200,7 @@ def fields(data: bytes) -> Fields:
         (b'{"HOSTNAME":"b","hostname":"a"}', "a"),
         (b'{"hostname":"a","HOSTNAME":"b","hostname":"c"}', "c"),
         (b'{"hostname":"a","hostname":null}', "a"),
-        ('{"hoſtname":"s"}'.encode(), "s"),
+        ('{"ho\u017ftname":"s"}'.encode(), "s"),
         ('{"hostnamé":"s"}'.encode(), "default"),
     ],
 )
