@@ -43,7 +43,7 @@ class Publish(NamedTuple):
 
 
 class Consume(NamedTuple):
-    """Consume and finish ``messages`` messages on each of the channels, one connection a channel."""
+    """Consume and finish ``messages`` messages on each channel, one connection a channel."""
 
     port: int
     topic: str

@@ -51,7 +51,7 @@ def _put_reactor(instead_of: ModuleType) -> None:
     del sys.modules[REACTOR]
     package = sys.modules["twisted.internet"]
     if getattr(package, "reactor", None) is instead_of:
-        del package.reactor  # type: ignore[attr-defined]
+        del package.reactor
     real = importlib.import_module(REACTOR)
     for module in list(sys.modules.values()):
         for name, value in list(vars(module).items()):
