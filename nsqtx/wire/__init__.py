@@ -36,7 +36,9 @@ A message at rest
     ``size`` counts everything after itself. The id (`nsqtx.wire.guid`) leads back to the position
     of the message in its topic's log. Only ``attempts`` ever changes.
 
-The rest: `names` (what topics and channels may be called), `errors` (what is refused, and what
+The rest: `events` (what the parser gives), `publishing` and `mpub` (lines and bodies of PUB, DPUB
+and MPUB), `names` (what topics and channels may be called), `errors` (what is refused, and what
 becomes of the connection), `numbers` (parameters), `limits`, `gojson` (JSON as Go reads and writes
-it), `identify` (the negotiation), `runs` (how equal pieces are cut at the speed of C).
+it), `identify` (the negotiation), `runs` (how equal pieces are cut at the speed of C), `kept` (reads
+that wait for more).
 """

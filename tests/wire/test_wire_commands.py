@@ -1,0 +1,482 @@
+"""The parser: commands, barriers, limits and ends."""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+import pytest
+
+from nsqtx.wire.commands import (
+    BAD_MPUB,
+    BODY,
+    DPUB,
+    ERROR,
+    FIN,
+    LINE,
+    MAGIC,
+    MPUB,
+    PUB,
+    TOO_LONG,
+    Event,
+    Parser,
+)
+from nsqtx.wire.errors import ProtocolError
+from nsqtx.wire.limits import Limits
+
+SMALL = Limits(max_msg_size=100, max_body_size=200, max_req_timeout=1000)
+
+
+def size(number: int) -> bytes:
+    """A size field."""
+    return struct.pack(">i", number)
+
+
+def sized(body: bytes) -> bytes:
+    """A body with its size."""
+    return size(len(body)) + body
+
+
+def mpub(*bodies: bytes, topic: bytes = b"t") -> bytes:
+    """An MPUB."""
+    body = size(len(bodies)) + b"".join(map(sized, bodies))
+    return b"MPUB " + topic + b"\n" + sized(body)
+
+
+def opened(limits: Limits | None = None, **settings: Any) -> Parser:
+    """A parser that has seen the magic."""
+    parser = Parser(limits or Limits(), **settings)
+    assert parser.feed(b"  V2") == [(MAGIC, True)]
+    return parser
+
+
+def texts(events: list[Event]) -> list[Any]:
+    """The events, with errors as their text."""
+    return [
+        tuple(item.data.decode() if isinstance(item, ProtocolError) else item for item in event)
+        for event in events
+    ]
+
+
+# The magic.
+
+
+@pytest.mark.parametrize("magic", [b"  V1", b"GET / HTTP/1.0\r\n\r\n", b"\0\0\0\0"])
+def test_wrong_magic(magic: bytes) -> None:
+    """Any other magic is answered by a code without a description, and that is the end."""
+    parser = Parser()
+    assert texts(parser.feed(magic)) == [(ERROR, "E_BAD_PROTOCOL")]
+    assert parser.feed(b"  V2NOP\n") == []
+
+
+def test_magic_in_pieces() -> None:
+    """The magic may come byte by byte, and commands right after it."""
+    parser = Parser()
+    assert parser.feed(b"  ") == []
+    assert parser.eof() is None
+    assert parser.feed(b"V") == []
+    assert parser.feed(b"2NOP\n") == [(MAGIC, True), (LINE, b"NOP", [])]
+
+
+# Lines.
+
+
+@pytest.mark.parametrize(
+    ("line", "event"),
+    [
+        (b"NOP\n", (LINE, b"NOP", [])),
+        (b"NOP\r\n", (LINE, b"NOP", [])),
+        (b"NOP\r\r\n", (LINE, b"NOP\r", [])),
+        (b"\n", (LINE, b"", [])),
+        (b"\r\n", (LINE, b"", [])),
+        (b" NOP\n", (LINE, b"", [b"NOP"])),
+        (b"nop\n", (LINE, b"nop", [])),
+        (b"F\xff\0O\n", (LINE, b"F\xff\0O", [])),
+        (b"SUB\tt c\n", (LINE, b"SUB\tt", [b"c"])),
+        (b"SUB  t c\n", (LINE, b"SUB", [b"", b"t", b"c"])),
+        (b"RDY\n", (LINE, b"RDY", [])),
+        (b"RDY \n", (LINE, b"RDY", [b""])),
+        (b"CLS now\n", (LINE, b"CLS", [b"now"])),
+        (b"REQ 0123456789abcdef 5\n", (LINE, b"REQ", [b"0123456789abcdef", b"5"])),
+        (b"FIN\n", (LINE, b"FIN", [])),
+        (b"FIN 0123456789ABCDEF\n", (LINE, b"FIN", [b"0123456789ABCDEF"])),
+        (b"FIN 0123456789abcdef z\n", (LINE, b"FIN", [b"0123456789abcdef", b"z"])),
+        (b"FIN 0123456789abcdef\r\n", (LINE, b"FIN", [b"0123456789abcdef"])),
+        (b"FIN 01234567 9abcdef\n", (LINE, b"FIN", [b"01234567", b"9abcdef"])),
+        (b"FINE\n", (LINE, b"FINE", [])),
+    ],
+)
+def test_line(line: bytes, event: Event) -> None:
+    """A line is split at single spaces, and at most one carriage return is dropped."""
+    assert opened().feed(line) == [event]
+
+
+def test_longest_line() -> None:
+    """A line may have 16384 bytes with its end."""
+    parser = opened()
+    assert parser.feed(b"NOP " + b"x" * 16379 + b"\n") == [(LINE, b"NOP", [b"x" * 16379])]
+
+
+@pytest.mark.parametrize("rest", [b"x" * 16380, b"x" * 16380 + b"\n", b"x" * 20000 + b"\n"])
+def test_too_long_line(rest: bytes) -> None:
+    """A line without an end in 16384 bytes is the end, without an answer."""
+    parser = opened()
+    assert parser.feed(b"NOP\nNOP " + rest) == [(LINE, b"NOP", []), (TOO_LONG,)]
+    assert parser.buffered == 0
+    assert parser.eof() is None
+    assert parser.feed(b"NOP\n") == []
+
+
+def test_too_long_line_in_pieces() -> None:
+    """The line is too long with its 16384th byte."""
+    parser = opened()
+    assert parser.feed(b"x" * 16383) == []
+    assert parser.buffered == 16383
+    assert parser.feed(b"x") == [(TOO_LONG,)]
+
+
+# Runs.
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 600])
+def test_fin_run(count: int) -> None:
+    """FINs in a row are one event."""
+    ids = [b"%016x" % number for number in range(count)]
+    data = b"".join(b"FIN " + id + b"\n" for id in ids)
+    assert opened().feed(data + b"NOP\nFI") == [(FIN, ids), (LINE, b"NOP", [])]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 600])
+@pytest.mark.parametrize("equal", [True, False])
+def test_pub_run(count: int, equal: bool) -> None:
+    """PUBs with one line are one event, of one size or of many."""
+    bodies = [b"x" * (3 if equal else number % 7 + 1) for number in range(count)]
+    data = b"".join(b"PUB t\n" + sized(body) for body in bodies)
+    assert opened().feed(data) == [(PUB, "t", bodies)]
+    assert opened().feed(data + b"NOP\n") == [(PUB, "t", bodies), (LINE, b"NOP", [])]
+    assert opened().feed(data + b"PUB t\n\0\0\0\x05ab") == [(PUB, "t", bodies)]
+    assert opened().feed(data + b"PUB t\n\0") == [(PUB, "t", bodies)]
+    assert opened().feed(data + b"PU") == [(PUB, "t", bodies)]
+
+
+def test_other_topics() -> None:
+    """A run ends where the topic changes."""
+    data = b"PUB t\n\0\0\0\1aPUB u\n\0\0\0\1bPUB u\n\0\0\0\1cPUB t\n\0\0\0\1d"
+    assert opened().feed(data) == [(PUB, "t", [b"a"]), (PUB, "u", [b"b", b"c"]), (PUB, "t", [b"d"])]
+
+
+def test_run_of_rows_with_one_change() -> None:
+    """A row that looks like the others but is for another topic is seen."""
+    data = b"PUB t\n\0\0\0\1a" * 9 + b"PUB u\n\0\0\0\1b" + b"PUB t\n\0\0\0\1a" * 9
+    assert opened().feed(data) == [
+        (PUB, "t", [b"a"] * 9),
+        (PUB, "u", [b"b"]),
+        (PUB, "t", [b"a"] * 9),
+    ]
+
+
+def test_bodies_that_look_like_commands() -> None:
+    """What stands in a body is not looked at."""
+    body = b"PUB u\n\0\0\0\1bFIN 0123456789abcdef\n"
+    assert opened().feed(b"PUB t\n" + sized(body)) == [(PUB, "t", [body])]
+
+
+def test_extra_parameters() -> None:
+    """More parameters than needed are ignored."""
+    parser = opened()
+    assert parser.feed(b"PUB t a b\r\n\0\0\0\1x") == [(PUB, "t", [b"x"])]
+    assert parser.feed(b"DPUB t 0 a\n\0\0\0\1x") == [(DPUB, "t", 0, b"x")]
+    assert parser.feed(b"MPUB t a\n" + mpub(b"x")[7:]) == [(MPUB, "t", [b"x"])]
+
+
+def test_pipeline() -> None:
+    """Commands of all kinds in one read come in order."""
+    data = b"PUB t\n\0\0\0\3one" + mpub(b"two", b"3") + b"SUB t c\nDPUB t 5\n\0\0\0\1x"
+    assert opened().feed(data) == [
+        (PUB, "t", [b"one"]),
+        (MPUB, "t", [b"two", b"3"]),
+        (LINE, b"SUB", [b"t", b"c"]),
+        (DPUB, "t", 5, b"x"),
+    ]
+
+
+# Errors of PUB, DPUB and MPUB, in the order of the specification.
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (b"PUB\n\0\0\0\1x", "E_INVALID PUB insufficient number of parameters"),
+        (b"PUB \n\0\0\0\1x", 'E_BAD_TOPIC PUB topic name "" is not valid'),
+        (b"PUB a:b\n\0\0\0\0", 'E_BAD_TOPIC PUB topic name "a:b" is not valid'),
+        (b"PUB a\rb\n", 'E_BAD_TOPIC PUB topic name "a\\rb" is not valid'),
+        (b"PUB t\n\0\0\0\0", "E_BAD_MESSAGE PUB invalid message body size 0"),
+        (b"PUB t\n\xff\xff\xff\xff", "E_BAD_MESSAGE PUB invalid message body size -1"),
+        (b"PUB t\n\x80\0\0\0", "E_BAD_MESSAGE PUB invalid message body size -2147483648"),
+        (b"PUB t\n\0\0\0\x65", "E_BAD_MESSAGE PUB message too big 101 > 100"),
+        (b"DPUB\n", "E_INVALID DPUB insufficient number of parameters"),
+        (b"DPUB t\n", "E_INVALID DPUB insufficient number of parameters"),
+        (b"DPUB a:b xx\n", 'E_BAD_TOPIC DPUB topic name "a:b" is not valid'),
+        (b"DPUB t abc\n", "E_INVALID DPUB could not parse timeout abc"),
+        (b"DPUB t -1\n", "E_INVALID DPUB could not parse timeout -1"),
+        (b"DPUB t 1.5\n", "E_INVALID DPUB could not parse timeout 1.5"),
+        (b"DPUB t 1001\n\0\0\0\0", "E_INVALID DPUB timeout 1001 out of range 0-1000"),
+        (
+            b"DPUB t 18446744073709551615\n",
+            "E_INVALID DPUB timeout 18446744073709551615 out of range 0-1000",
+        ),
+        (b"DPUB t 0\n\0\0\0\0", "E_BAD_MESSAGE DPUB invalid message body size 0"),
+        (b"DPUB t 0\n\xff\xff\xff\xff", "E_BAD_MESSAGE DPUB invalid message body size -1"),
+        (b"DPUB t 0\n\0\0\0\x65", "E_BAD_MESSAGE DPUB message too big 101 > 100"),
+        (b"MPUB\n", "E_INVALID MPUB insufficient number of parameters"),
+        (b"MPUB a:b\n", 'E_BAD_TOPIC E_BAD_TOPIC MPUB topic name "a:b" is not valid'),
+    ],
+)
+def test_error(data: bytes, text: str) -> None:
+    """A bad PUB, DPUB or MPUB line is refused as soon as it can be, and is the end."""
+    parser = opened(SMALL)
+    assert texts(parser.feed(b"PUB t\n\0\0\0\1x" + data)) == [(PUB, "t", [b"x"]), (ERROR, text)]
+    assert parser.feed(b"NOP\n") == []
+    assert parser.resume() == []
+    assert parser.buffered == 0
+    assert parser.eof() is None
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (size(0), "E_BAD_BODY MPUB invalid body size 0"),
+        (size(-1), "E_BAD_BODY MPUB invalid body size -1"),
+        (size(201), "E_BAD_BODY MPUB body too big 201 > 200"),
+        (size(4) + size(0), "E_BAD_BODY MPUB invalid message count 0"),
+        (size(4) + size(-1), "E_BAD_BODY MPUB invalid message count -1"),
+        (size(200) + size(40), "E_BAD_BODY MPUB invalid message count 40"),
+        (size(200) + size(39) + size(0), "E_BAD_MESSAGE MPUB invalid message(0) body size 0"),
+        (
+            size(13) + size(2) + sized(b"a") + size(0),
+            "E_BAD_MESSAGE MPUB invalid message(1) body size 0",
+        ),
+        (
+            size(50) + size(9) + sized(b"a") * 8 + size(-5),
+            "E_BAD_MESSAGE MPUB invalid message(8) body size -5",
+        ),
+        (
+            size(113) + size(2) + sized(b"a") + size(101),
+            "E_BAD_MESSAGE MPUB message too big 101 > 100",
+        ),
+        (
+            size(50) + size(3) + sized(b"x" * 90) * 2 + size(9),
+            "E_BAD_BODY MPUB body too big 205 > 200",
+        ),
+    ],
+)
+def test_bad_mpub(body: bytes, text: str) -> None:
+    """A bad body is refused at the first bad number; the topic is there all the same."""
+    parser = opened(SMALL)
+    assert texts(parser.feed(b"MPUB t\n" + body)) == [(BAD_MPUB, "t", text)]
+    assert parser.feed(b"NOP\n") == []
+    parser = opened(SMALL)
+    last: list[Any] = []
+    for byte in b"MPUB t\n" + body:
+        assert last == []
+        last = texts(parser.feed(bytes([byte])))
+    assert last == [(BAD_MPUB, "t", text)]
+
+
+def test_mpub_at_its_limits() -> None:
+    """A body of just the largest size, and messages of theirs, are accepted."""
+    body = size(2) + sized(b"x" * 88) + sized(b"y" * 100)
+    assert len(body) == 200
+    assert opened(SMALL).feed(b"MPUB t\n" + sized(body)) == [(MPUB, "t", [b"x" * 88, b"y" * 100])]
+
+
+@pytest.mark.parametrize("total", [5, 100])
+def test_mpub_total_is_not_enforced(total: int) -> None:
+    """Where the body ends is said by its count and sizes, not by the total."""
+    data = b"MPUB t\n" + size(total) + size(2) + sized(b"aaaa") + sized(b"bbbb")
+    assert opened().feed(data + b"PUB t\n\0\0\0\1x") == [
+        (MPUB, "t", [b"aaaa", b"bbbb"]),
+        (PUB, "t", [b"x"]),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "delay"),
+    [
+        (b"", 0),
+        (b"0", 0),
+        (b"1", 1),
+        (b"1000", 1000),
+        (b"9223372036854775808", 0),
+        (b"18446744073709551616", 0),
+        (b"18446744073709551621", 5),
+        (b"18446744073710", 1),
+    ],
+)
+def test_delay(milliseconds: bytes, delay: int) -> None:
+    """A delay wraps around, and part of a millisecond counts as a whole."""
+    data = b"DPUB t " + milliseconds + b"\n\0\0\0\1x"
+    assert opened(SMALL).feed(data) == [(DPUB, "t", delay, b"x")]
+
+
+# Barriers.
+
+
+def test_identify() -> None:
+    """The parser stops at IDENTIFY, again after its body, and goes on when told."""
+    parser = opened()
+    data = b"NOP\nIDENTIFY x\n\0\0\0\2{}PUB t\n\0\0\0\1x"
+    assert parser.feed(data) == [(LINE, b"NOP", []), (LINE, b"IDENTIFY", [b"x"])]
+    assert parser.blocked
+    assert parser.feed(b"NOP\n") == []
+    parser.expect_body(b"IDENTIFY", 200)
+    assert parser.resume() == [(BODY, b"IDENTIFY", b"{}")]
+    assert parser.blocked
+    assert parser.feed(b"NOP\n") == []
+    assert parser.eof() is None
+    assert parser.resume() == [(PUB, "t", [b"x"]), (LINE, b"NOP", []), (LINE, b"NOP", [])]
+    assert parser.resume() == []
+
+
+def test_body_comes_later() -> None:
+    """The body may come in pieces after it was asked for."""
+    parser = opened()
+    assert parser.feed(b"AUTH\n") == [(LINE, b"AUTH", [])]
+    parser.expect_body(b"AUTH", 200)
+    assert parser.resume() == []
+    for piece in (b"\0", b"\0\0\3", b"a", b"b"):
+        assert parser.feed(piece) == []
+    assert parser.feed(b"cNOP\n") == [(BODY, b"AUTH", b"abc")]
+    assert parser.resume() == [(LINE, b"NOP", [])]
+
+
+@pytest.mark.parametrize(
+    ("field", "text"),
+    [
+        (size(201), "E_BAD_BODY AUTH body too big 201 > 200"),
+        (size(0), "E_BAD_BODY AUTH invalid body size 0"),
+        (size(-1), "E_BAD_BODY AUTH invalid body size -1"),
+    ],
+)
+def test_bad_body_size(field: bytes, text: str) -> None:
+    """The size of a body is judged before the body has come."""
+    parser = opened()
+    parser.feed(b"AUTH\n" + field)
+    parser.expect_body(b"AUTH", 200)
+    assert texts(parser.resume()) == [(ERROR, text)]
+
+
+def test_announced_mpub() -> None:
+    """Where asked for, the line of an MPUB is given before its body is looked at."""
+    parser = opened(announce_mpub=True)
+    assert parser.feed(b"MPUB t x\n\0\0\0\0") == [(LINE, b"MPUB", [b"t", b"x"])]
+    assert parser.feed(b"") == []
+    assert parser.mpub_topic == "t"
+    assert texts(parser.resume()) == [(BAD_MPUB, "t", "E_BAD_BODY MPUB invalid body size 0")]
+    parser = opened(announce_mpub=True)
+    assert parser.feed(mpub(b"x") + b"NOP\n") == [(LINE, b"MPUB", [b"t"])]
+    assert parser.resume() == [(MPUB, "t", [b"x"]), (LINE, b"NOP", [])]
+    assert texts(parser.feed(b"MPUB a:b\n"))[0][0] == ERROR
+
+
+def test_locked() -> None:
+    """While locked, each line is given as it is, one at a time."""
+    parser = opened()
+    assert parser.feed(b"PUB t\n\0\0\0\1x") == [(PUB, "t", [b"x"])]
+    parser.locked = True
+    data = b"PUB t\nFIN 0123456789abcdef\n\n"
+    assert parser.feed(data) == [(LINE, b"PUB", [b"t"])]
+    assert parser.resume() == [(LINE, b"FIN", [b"0123456789abcdef"])]
+    assert parser.resume() == [(LINE, b"", [])]
+    assert parser.feed(b"IDENTIFY\n\0\0\0\2{}PUB t\n\0\0\0\1x") == []
+    assert parser.resume() == [(LINE, b"IDENTIFY", [])]
+    parser.expect_body(b"IDENTIFY", 200)
+    assert parser.resume() == [(BODY, b"IDENTIFY", b"{}")]
+    parser.locked = False
+    assert parser.resume() == [(PUB, "t", [b"x"])]
+
+
+def test_stop() -> None:
+    """After a stop nothing is kept and nothing is read."""
+    parser = opened()
+    parser.feed(b"PUB t\n\0\0\1\0abc")
+    assert parser.buffered == 13
+    parser.stop()
+    assert parser.buffered == 0
+    assert parser.feed(b"NOP\n") == []
+    assert parser.eof() is None
+
+
+# The end.
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (b"", None),
+        (b"PUB t", None),
+        (b"NOP\n", None),
+        (b"PUB t\n\0\0\0\1x", None),
+        (b"PUB t\n", "E_BAD_MESSAGE PUB failed to read message body size"),
+        (b"PUB t\n\0\0", "E_BAD_MESSAGE PUB failed to read message body size"),
+        (b"PUB t\n\0\0\0\x0a", "E_BAD_MESSAGE PUB failed to read message body"),
+        (b"PUB t\n\0\0\0\x0aab\n", "E_BAD_MESSAGE PUB failed to read message body"),
+        (b"DPUB t 0\n", "E_BAD_MESSAGE DPUB failed to read message body size"),
+        (b"DPUB t 0\n\0\0\0\x0aabc", "E_BAD_MESSAGE DPUB failed to read message body"),
+        (b"MPUB t\n", "E_BAD_BODY MPUB failed to read body size"),
+        (b"MPUB t\n\0\0", "E_BAD_BODY MPUB failed to read body size"),
+        (b"MPUB t\n" + size(20), "E_BAD_BODY MPUB failed to read message count"),
+        (b"MPUB t\n" + size(20) + b"\0\0", "E_BAD_BODY MPUB failed to read message count"),
+        (
+            b"MPUB t\n" + size(20) + size(2),
+            "E_BAD_MESSAGE MPUB failed to read message(0) body size",
+        ),
+        (
+            b"MPUB t\n" + size(20) + size(2) + sized(b"a") + b"\0",
+            "E_BAD_MESSAGE MPUB failed to read message(1) body size",
+        ),
+        (
+            b"MPUB t\n" + size(20) + size(1) + size(10) + b"abc",
+            "E_BAD_MESSAGE MPUB failed to read message body",
+        ),
+        (mpub(b"x"), None),
+    ],
+)
+@pytest.mark.parametrize("pieces", [False, True])
+def test_eof(data: bytes, text: str | None, pieces: bool) -> None:
+    """When the peer ends inside a body that is said; anywhere else there is nothing to say."""
+    parser = opened()
+    for piece in [bytes([byte]) for byte in data] if pieces else [data]:
+        parser.feed(piece)
+    error = parser.eof()
+    assert (error and error.data.decode()) == text
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (b"", "E_BAD_BODY IDENTIFY failed to read body size"),
+        (b"\0", "E_BAD_BODY IDENTIFY failed to read body size"),
+        (b"\0\0\0\x09", "E_BAD_BODY IDENTIFY failed to read body"),
+        (b"\0\0\0\x09{", "E_BAD_BODY IDENTIFY failed to read body"),
+    ],
+)
+def test_eof_in_identify(data: bytes, text: str) -> None:
+    """The same for a body that was asked for."""
+    parser = opened()
+    parser.feed(b"IDENTIFY\n" + data)
+    parser.expect_body(b"IDENTIFY", 200)
+    assert parser.resume() == []
+    error = parser.eof()
+    assert error is not None
+    assert error.data.decode() == text
+
+
+def test_mpub_topic() -> None:
+    """Inside an MPUB its topic is known, before and after it is not."""
+    parser = opened()
+    assert parser.mpub_topic is None
+    parser.feed(mpub(b"abc")[:-1])
+    assert parser.mpub_topic == "t"
+    parser.feed(b"c")
+    assert parser.mpub_topic is None

@@ -1,0 +1,225 @@
+"""The parser on whole streams: split anywhere, garbage, and large bodies."""
+
+from __future__ import annotations
+
+import random
+import struct
+import time
+import tracemalloc
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nsqtx.wire.commands import (
+    BAD_MPUB,
+    BODY,
+    DPUB,
+    ERROR,
+    FIN,
+    LINE,
+    MPUB,
+    PUB,
+    TOO_LONG,
+    Event,
+    Parser,
+)
+from nsqtx.wire.errors import ProtocolError
+from nsqtx.wire.limits import Limits
+
+LIMITS = Limits(max_msg_size=60, max_body_size=300, max_req_timeout=1000)
+
+
+def sized(body: bytes) -> bytes:
+    """A body with its size."""
+    return struct.pack(">i", len(body)) + body
+
+
+def drive(pieces: list[bytes], limits: Limits = LIMITS) -> tuple[list[Event], ProtocolError | None]:
+    """What a session sees that lets IDENTIFY and AUTH through, and what it hears at the end."""
+    parser = Parser(limits)
+    seen: list[Event] = []
+    for piece in pieces:
+        events = parser.feed(piece)
+        while events:
+            for event in events:
+                if event[0] == LINE and event[1] in (b"IDENTIFY", b"AUTH"):
+                    parser.expect_body(event[1], limits.max_body_size)
+            seen += events
+            events = parser.resume()
+        assert parser.buffered <= max(limits.max_body_size, 16384) + 40
+    return seen, parser.eof()
+
+
+def apart(events: list[Event]) -> list[Event]:
+    """The events with runs taken apart, and errors as bytes."""
+    single: list[Event] = []
+    for event in events:
+        if event[0] == PUB:
+            single += [(PUB, event[1], body) for body in event[2]]
+        elif event[0] == FIN:
+            single += [(FIN, id) for id in event[1]]
+        elif event[0] == LINE and event[1] == b"FIN" and len(event[2]) == 1:
+            single.append((FIN, event[2][0]))
+        elif event[0] in (ERROR, BAD_MPUB):
+            single.append((*event[:-1], event[-1].data))
+        else:
+            single.append(event)
+    return single
+
+
+BODIES = st.binary(min_size=1, max_size=60)
+TOPICS = st.sampled_from([b"t", b"topic", b"t#ephemeral"])
+COMMANDS = st.one_of(
+    st.builds(lambda t, b, n: (b"PUB " + t + b"\n" + sized(b)) * n, TOPICS, BODIES, st.just(1)),
+    st.builds(
+        lambda t, b, n: (b"PUB " + t + b"\n" + sized(b)) * n, TOPICS, BODIES, st.integers(2, 9)
+    ),
+    st.builds(lambda t, b: b"DPUB " + t + b" 5\n" + sized(b), TOPICS, BODIES),
+    st.builds(
+        lambda t, bs: (
+            b"MPUB " + t + b"\n" + sized(struct.pack(">i", len(bs)) + b"".join(map(sized, bs)))
+        ),
+        TOPICS,
+        st.lists(BODIES, min_size=1, max_size=4) | st.integers(1, 20).map(lambda n: [b"same"] * n),
+    ),
+    st.builds(lambda b: b"IDENTIFY\n" + sized(b), BODIES),
+    st.builds(lambda n: b"FIN 0123456789abcdef\n" * n, st.integers(1, 9)),
+    st.sampled_from([b"NOP\n", b"NOP\r\n", b"SUB t c\n", b"RDY 5\n", b"\n", b"FIN x\n"]),
+)
+BROKEN = st.sampled_from(
+    [
+        b"",
+        b"PUB\n",
+        b"PUB a:b\n",
+        b"PUB t\n\0\0\0\0",
+        b"PUB t\n\0\0\1\0abc",
+        b"PUB t\n\0\0\0\x09abc",
+        b"DPUB t x\n",
+        b"DPUB t 5\n\xff\xff\xff\xff",
+        b"MPUB t\n\0\0\0\0",
+        b"MPUB t\n\0\0\0\x09\0\0\1\0",
+        b"MPUB t\n\0\0\0\x09\0\0\0\x09" + sized(b"x" * 60) * 9,
+        b"MPUB t\n\0\0\0\x09\0\0\0\2" + sized(b"x"),
+        b"IDENTIFY\n\0\0\2\0",
+        b"IDENTIFY\n\0\0",
+        b"x" * 16384,
+        b"x" * 300,
+    ]
+)
+
+
+@given(st.lists(COMMANDS, max_size=6), BROKEN, st.data())
+def test_any_split(commands: list[bytes], broken: bytes, data: st.DataObject) -> None:
+    """However a stream is split into reads, the same commands come of it, and the same end."""
+    stream = b"  V2" + b"".join(commands) + broken
+    whole, end = drive([stream])
+    places = data.draw(st.lists(st.integers(0, len(stream)), max_size=8))
+    at = 0
+    pieces = []
+    for place in [*sorted(places), len(stream)]:
+        pieces.append(stream[at:place])
+        at = place
+    split, split_end = drive(pieces)
+    assert apart(split) == apart(whole)
+    assert (split_end and split_end.data) == (end and end.data)
+
+
+@given(st.lists(COMMANDS, max_size=3), BROKEN)
+def test_byte_by_byte(commands: list[bytes], broken: bytes) -> None:
+    """A stream may also come byte by byte."""
+    stream = b"  V2" + b"".join(commands) + broken[:400]
+    whole, end = drive([stream])
+    split, split_end = drive([bytes([byte]) for byte in stream])
+    assert apart(split) == apart(whole)
+    assert (split_end and split_end.data) == (end and end.data)
+
+
+WORDS = st.sampled_from(
+    [b"PUB ", b"MPUB t\n", b"DPUB t 1\n", b"FIN ", b"IDENTIFY\n", b"AUTH\n", b"\n", b"\0\0\0\5"]
+)
+
+
+@given(st.lists(st.binary(max_size=12) | WORDS, max_size=20))
+def test_garbage(pieces: list[bytes]) -> None:
+    """Whatever comes, the parser gives events: the last one may be an error, and none follows."""
+    events, _ = drive([b"  V2", *pieces])
+    for event in events[:-1]:
+        assert event[0] not in (ERROR, BAD_MPUB, TOO_LONG)
+    for event in events:
+        if event[0] == ERROR:
+            assert isinstance(event[1], ProtocolError)
+            assert event[1].fatal
+
+
+def reads(stream: bytes, length: int = 65536) -> list[bytes]:
+    """A stream as a reactor reads it."""
+    return [stream[at : at + length] for at in range(0, len(stream), length)]
+
+
+def mpub(bodies: list[bytes]) -> bytes:
+    """An MPUB."""
+    return b"MPUB t\n" + sized(struct.pack(">i", len(bodies)) + b"".join(map(sized, bodies)))
+
+
+def test_large_mpub() -> None:
+    """Five megabytes come through in pieces of any length, of one size and of many."""
+    draw = random.Random(1)
+    same = [draw.randbytes(200) for _ in range(25_000)]
+    mixed = [draw.randbytes(draw.randrange(1, 600)) for _ in range(16_000)]
+    for bodies in (same, mixed, [draw.randbytes(1_000_000)] * 5):
+        for length in (65536, 10_000_000):
+            events, end = drive([b"  V2", *reads(mpub(bodies), length)], Limits())
+            assert events[1:] == [(MPUB, "t", bodies)]
+            assert end is None
+
+
+def test_large_bodies_are_joined_once() -> None:
+    """Twice the body takes about twice the time, even in short reads: nothing is rescanned."""
+
+    def seconds(length: int) -> float:
+        limits = Limits(max_msg_size=2**25, max_body_size=2**25)
+        parser = Parser(limits)
+        parser.feed(b"  V2PUB t\n" + struct.pack(">i", length))
+        piece = b"x" * 1024
+        started = time.process_time()
+        for _ in range(length // 1024 - 1):
+            assert parser.feed(piece) == []
+        assert parser.feed(piece) == [(PUB, "t", [b"x" * length])]
+        return time.process_time() - started
+
+    short = min(seconds(2**18) for _ in range(3))
+    long = min(seconds(2**22) for _ in range(2))
+    # 16 times the length; 256 times the work if each read looked at all that is there.
+    assert long < 64 * short + 0.1
+
+
+def test_tiny_reads_cost_no_more_than_they_bring() -> None:
+    """A body that drips in by two bytes takes about its own size in memory (promise S8)."""
+    parser = Parser()
+    parser.feed(b"  V2PUB t\n" + struct.pack(">i", 1_000_000))
+    tracemalloc.start()
+    try:
+        for number in range(30_000):
+            parser.feed(b"%02d" % (number % 100))
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert parser.buffered == 60_000 + 10
+    assert held < 2 * parser.buffered
+
+
+def test_a_long_read_is_not_kept_for_its_end() -> None:
+    """Of a read only the beginning of a command is kept."""
+    parser = Parser()
+    parser.feed(b"  V2")
+    assert len(parser.feed(b"NOP\n" * 20_000 + b"PUB t\n\0\0\0\x05ab")) == 20_000
+    assert parser.buffered == 12
+
+
+def test_kinds_of_this_file() -> None:
+    """The streams here have every kind of event that a session meets."""
+    stream = (
+        b"  V2PUB t\n\0\0\0\1xDPUB t 5\n\0\0\0\1xFIN 0123456789abcdef\nNOP\nIDENTIFY\n\0\0\0\2{}"
+    )
+    events, _ = drive([stream + mpub([b"x"]) + b"MPUB t\n\0\0\0\0"])
+    assert [event[0] for event in events[1:]] == [PUB, DPUB, FIN, LINE, LINE, BODY, MPUB, BAD_MPUB]
