@@ -252,6 +252,4 @@ def choice(*words: str) -> Kind:
             raise ValueError(f"must be {', '.join(words[:-1])} or {words[-1]}")
         return text
 
-    return Kind(
-        parse, lambda value: parse(_coerce_string(value)), "string", default_text=_quoted
-    )
+    return Kind(parse, lambda value: parse(_coerce_string(value)), "string", default_text=_quoted)

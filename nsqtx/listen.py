@@ -1,4 +1,15 @@
-"""Addresses to listen on, as NSQ's options have them (nsqd-tcp section 1)."""
+"""Addresses to listen on, as NSQ's options have them (nsqd-tcp section 1).
+
+==========================================  =====================================================
+address                                     listens on
+==========================================  =====================================================
+``127.0.0.1:4150``, ``[::1]:4150``          that address
+``localhost:4150``                          the first address of that name, IPv4 if it has one
+``:4150``, ``0.0.0.0:4150``, ``[::]:4150``  all addresses, IPv4 and IPv6, as the original does
+``tcp:4150:interface=10.0.0.1``             a Twisted endpoint string (ours; see `ENDPOINTS`)
+anything else: ``/run/nsqd.sock``, ``4150`` a Unix socket of that path
+==========================================  =====================================================
+"""
 
 from __future__ import annotations
 
@@ -13,100 +24,136 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.python.failure import Failure
 
-__all__ = ["BACKLOG", "ListenError", "listen", "listening_text", "port_number", "split_address"]
+__all__ = [
+    "BACKLOG",
+    "ENDPOINTS",
+    "ListenError",
+    "listen",
+    "listening_text",
+    "port_number",
+    "split_address",
+]
 
 #: Connections that may wait to be accepted. Twisted's default of 50 loses some when many clients
 #: connect at once.
 BACKLOG = 1024
 
 #: What an address begins with that is a Twisted endpoint string.
-_ENDPOINTS = ("tcp:", "tcp6:", "unix:", "systemd:", "fd:")
+ENDPOINTS = ("tcp:", "tcp6:", "unix:", "systemd:", "haproxy:")
+
+_ANY = frozenset(["", "0.0.0.0", "::"])  # noqa: S104  # that is what was asked for
 
 
 class ListenError(Exception):
     """The address cannot be listened on; the text names it and says why."""
 
 
-def split_address(address: str) -> tuple[str, int] | None:
+def split_address(address: str) -> tuple[str, str] | None:
     """Host and port of ``host:port``, ``:port`` or ``[v6]:port``; None: it is something else."""
     host, colon, port = address.rpartition(":")
-    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
+    if not colon or "[" in port or "]" in port:
         return None
     if host.startswith("[") and host.endswith("]"):
-        return host[1:-1], int(port)
-    if ":" in host or "/" in host:
+        host = host[1:-1]
+    elif ":" in host:
         return None
-    return host, int(port)
+    return None if "[" in host or "]" in host else (host, port)
 
 
 def listen(reactor: Any, address: str, factory: IProtocolFactory) -> IListeningPort:
-    """Listen, now.
+    """Listen, now, or not at all.
 
-    ``host:port`` is TCP, an empty host all addresses of IPv4 and IPv6; what begins like a Twisted
-    endpoint string is one; anything else is the path of a Unix socket.
-
-    :raises ListenError: the address is taken, or not ours.
+    :raises ListenError: the address is taken, or not ours, or none.
     """
+    pair = None if address.startswith(ENDPOINTS) else split_address(address)
     try:
-        if address.startswith(_ENDPOINTS):
-            return _listen_endpoint(reactor, address, factory)
-        pair = split_address(address)
-        if pair is None:
-            return _listen_unix(reactor, address, factory)
-        host, port = pair
-        # A port of the IPv6 wildcard takes IPv4 connections as well.
-        interface = host or ("::" if socket.has_dualstack_ipv6() else "")
-        port_object = reactor.listenTCP(port, factory, backlog=BACKLOG, interface=interface)
-    except CannotListenError as error:
-        raise ListenError(_text(address, error.socketError)) from error
-    except (OSError, ValueError) as error:
-        raise ListenError(_text(address, error)) from error
-    assert IListeningPort.providedBy(port_object)
-    return port_object
-
-
-def _listen_unix(reactor: Any, path: str, factory: IProtocolFactory) -> IListeningPort:
-    mask = os.umask(0)
-    os.umask(mask)
-    port: IListeningPort = reactor.listenUNIX(
-        path, factory, backlog=BACKLOG, mode=0o777 & ~mask, wantPID=False
-    )
+        if address.startswith(ENDPOINTS):
+            port = _listen_endpoint(reactor, address, factory)
+        elif pair is None:
+            port = reactor.listenUNIX(address, factory, backlog=BACKLOG, mode=_socket_mode())
+        else:
+            port = _listen_tcp(reactor, *pair, factory)
+    except (CannotListenError, OSError, ValueError) as error:
+        network = "tcp" if pair else "unix"
+        reason = f"listen {network} {address}: bind: {_reason(error)}"
+        raise ListenError(f"listen ({address}) failed - {reason}") from error
+    assert IListeningPort.providedBy(port)
     return port
 
 
+def _listen_tcp(reactor: Any, host: str, port: str, factory: IProtocolFactory) -> IListeningPort:
+    family, place = _resolve(host, port)
+    with socket.socket(family, socket.SOCK_STREAM) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            # Said always, since the system's default may be either.
+            only = 0 if host in _ANY else 1
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only)
+        listener.bind(place)
+        listener.listen(BACKLOG)
+        listener.setblocking(False)
+        # Twisted makes a copy of the descriptor.
+        adopted: IListeningPort = reactor.adoptStreamPort(listener.fileno(), family, factory)
+    return adopted
+
+
+def _resolve(host: str, port: str) -> tuple[socket.AddressFamily, Any]:
+    """The family and the address to bind."""
+    if port.isdigit() and int(port) > 65535:
+        # Some resolvers would take it modulo 65536.
+        raise ValueError("invalid port")
+    if host in _ANY:
+        host = "::" if socket.has_dualstack_ipv6() else "0.0.0.0"  # noqa: S104
+    places = socket.getaddrinfo(host, port or 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    # IPv4 first; the order of each family stays the resolver's.
+    places.sort(key=lambda place: place[0] != socket.AF_INET)
+    return places[0][0], places[0][4]
+
+
+def _socket_mode() -> int:
+    """``0777 & ~umask``, as the original has it."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o777 & ~mask
+
+
 def _listen_endpoint(reactor: Any, text: str, factory: IProtocolFactory) -> IListeningPort:
-    """Endpoints answer with a Deferred; those that we take answer at once."""
+    """Endpoints answer with a Deferred; those of `ENDPOINTS` answer at once."""
     results: list[Any] = []
-    deferred: Deferred[Any] = serverFromString(reactor, text).listen(factory)
+    try:
+        deferred: Deferred[Any] = serverFromString(reactor, text).listen(factory)
+    except (TypeError, LookupError, AssertionError) as error:
+        # How the parser of endpoint strings says that it does not understand.
+        raise ValueError(str(error)) from error
     deferred.addBoth(results.append)
     if not results:
         deferred.cancel()
-        raise ListenError(f"listen ({text}) failed - it does not answer at once")
+        raise ValueError("the endpoint does not answer at once")
     (result,) = results
     if isinstance(result, Failure):
         result.raiseException()
-    assert IListeningPort.providedBy(result)
-    return result
+    port: IListeningPort = result
+    return port
 
 
-def _text(address: str, error: Any) -> str:
-    reason = str(error)
+def _reason(error: BaseException) -> str:
+    """Why, in the words of the system: ``address already in use``."""
+    if isinstance(error, CannotListenError):
+        cause = error.socketError
+        error = cause if isinstance(cause, BaseException) else error
+    if isinstance(error, socket.gaierror):
+        return str(error.strerror).lower()
     if isinstance(error, OSError) and error.errno:
-        reason = os.strerror(error.errno)
-        reason = reason[:1].lower() + reason[1:]
-    pair = split_address(address)
-    return f"listen ({address}) failed - listen {'tcp' if pair else 'unix'} {address}: bind: {reason}"
+        return os.strerror(error.errno).lower()
+    return str(error)
 
 
 def listening_text(port: IListeningPort) -> str:
     """The address of a port, for the log line that scripts look for."""
-    host = port.getHost()
+    host: Any = port.getHost()
     if isinstance(host, UNIXAddress):
-        name = host.name
-        return name.decode() if isinstance(name, bytes) else str(name)
-    name = host.host  # type: ignore[attr-defined]
-    number = host.port  # type: ignore[attr-defined]
-    return f"[{name}]:{number}" if ":" in name else f"{name}:{number}"
+        return os.fsdecode(host.name) if host.name else ""
+    return f"[{host.host}]:{host.port}" if ":" in host.host else f"{host.host}:{host.port}"
 
 
 def port_number(port: IListeningPort) -> int:

@@ -100,7 +100,7 @@ def declared(cls: type[Any]) -> list[Declared]:
             continue
         kind, help, key, flag = field.metadata["option"]
         default = field.default
-        if isinstance(default, attrs.Factory):
+        if isinstance(default, attrs.Factory):  # type: ignore[arg-type]
             default = default.factory()
         key = field.name if key == "" else key
         flag = flag or field.name.replace("_", "-")
@@ -181,10 +181,8 @@ def read_file(cls: type[Any], path: str) -> dict[str, Any]:
             if each.kind.checked:
                 raise ConfigError(f"failed parsing {each.key} {value}") from None
             default = each.kind.default_text(each.default)
-            raise ConfigError(
-                f"Resolve failed to coerce value {value} ({default}) for field {each.key} - {error}",
-                early=True,
-            ) from None
+            text = f"value {value} ({default}) for field {each.key} - {error}"
+            raise ConfigError(f"Resolve failed to coerce {text}", early=True) from None
     return values
 
 

@@ -21,10 +21,11 @@ ALLOWED = {
     "options": "kinds durations",
     "listen": "",
     "logs": "kinds",
+    "run": "kinds logs options",
     "broker": "wire interfaces",
     "storage": "wire interfaces",
     "web": "wire options durations",
-    "nsqd": "wire interfaces options kinds durations listen logs storage broker web",
+    "nsqd": "wire interfaces options kinds durations listen logs run storage broker web",
 }
 #: Parts that know no Twisted at all, and what of it the broker may use.
 PURE = ("wire", "storage", "durations", "kinds", "options", "version")

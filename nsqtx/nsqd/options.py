@@ -44,51 +44,102 @@ class NsqdOptions:
         factory=True,
     )
 
-    tcp_address: str = option(STRING, "0.0.0.0:4150", "address, or path of a Unix socket, for TCP clients")  # noqa: S104,E501
-    http_address: str = option(STRING, "0.0.0.0:4151", "address, or path of a Unix socket, for HTTP clients; empty: none")  # noqa: S104,E501
-    https_address: str = option(STRING, "0.0.0.0:4152", "address for HTTPS clients")  # noqa: S104
-    broadcast_address: str = option(STRING, socket.gethostname, "address that nsqlookupd is told; the host name unless given", factory=True)  # noqa: E501
-    broadcast_tcp_port: int = option(INT, 0, "TCP port that nsqlookupd is told; the bound one unless given")  # noqa: E501
-    broadcast_http_port: int = option(INT, 0, "HTTP port that nsqlookupd is told; the bound one unless given")  # noqa: E501
+    tcp_address: str = option(
+        STRING, "0.0.0.0:4150", "address, or path of a Unix socket, for TCP clients"
+    )
+    http_address: str = option(
+        STRING, "0.0.0.0:4151", "address, or path of a Unix socket, for HTTP clients; empty: none"
+    )
+    https_address: str = option(STRING, "0.0.0.0:4152", "address for HTTPS clients")
+    broadcast_address: str = option(
+        STRING,
+        socket.gethostname,
+        "address that nsqlookupd is told; the host name unless given",
+        factory=True,
+    )
+    broadcast_tcp_port: int = option(
+        INT, 0, "TCP port that nsqlookupd is told; the bound one unless given"
+    )
+    broadcast_http_port: int = option(
+        INT, 0, "HTTP port that nsqlookupd is told; the bound one unless given"
+    )
     lookupd_tcp_address: list[str] = option(
-        STRINGS, [], "address of a nsqlookupd (may be given several times)",
+        STRINGS,
+        [],
+        "address of a nsqlookupd (may be given several times)",
         key="nsqlookupd_tcp_addresses",
-    )  # fmt: skip
+    )
 
     auth_http_address: list[str] = option(
-        STRINGS, [], "address or URL of an auth server (may be given several times)",
+        STRINGS,
+        [],
+        "address or URL of an auth server (may be given several times)",
         key="auth_http_addresses",
-    )  # fmt: skip
+    )
     auth_http_request_method: str = option(STRING, "get", "how to ask the auth server: get or post")
-    http_client_connect_timeout: int = option(DURATION, 2 * SECOND, "to connect to nsqlookupd and auth servers")  # noqa: E501
-    http_client_request_timeout: int = option(DURATION, 5 * SECOND, "for a request to nsqlookupd and auth servers")  # noqa: E501
+    http_client_connect_timeout: int = option(
+        DURATION, 2 * SECOND, "to connect to nsqlookupd and auth servers"
+    )
+    http_client_request_timeout: int = option(
+        DURATION, 5 * SECOND, "for a request to nsqlookupd and auth servers"
+    )
 
     topology_region: str = option(STRING, "", "region of this nsqd")
     topology_zone: str = option(STRING, "", "zone of this nsqd")
-    enable_experiment: list[str] = option(STRINGS, [], "an experiment to take part in (may be given several times)")  # noqa: E501
+    enable_experiment: list[str] = option(
+        STRINGS, [], "an experiment to take part in (may be given several times)"
+    )
 
-    data_path: str = option(STRING, "", "directory for messages on disk; the working directory unless given")  # noqa: E501
-    durability: str = option(choice("memory", "os", "fsync"), "os", "when a publish is answered OK: memory (queued), os (written), fsync (on stable storage)")  # noqa: E501
+    data_path: str = option(
+        STRING, "", "directory for messages on disk; the working directory unless given"
+    )
+    durability: str = option(
+        choice("memory", "os", "fsync"),
+        "os",
+        "when a publish is answered OK: memory (queued), os (written), fsync (on stable storage)",
+    )
     mem_queue_size: int = option(INT, 10000, "messages in memory, per topic and per channel")
-    max_bytes_per_file: int = option(INT, 100 * 1024 * 1024, "size at which a new segment of a log is begun")  # noqa: E501
+    max_bytes_per_file: int = option(
+        INT, 100 * 1024 * 1024, "size at which a new segment of a log is begun"
+    )
     sync_every: int = option(INT, 2500, "writes to a log after which it is synced")
-    sync_timeout: int = option(DURATION, 2 * SECOND, "time after a write within which its log is synced")  # noqa: E501
+    sync_timeout: int = option(
+        DURATION, 2 * SECOND, "time after a write within which its log is synced"
+    )
 
-    queue_scan_worker_pool_max: int = option(INT, 4, "has no effect: one scan looks after all channels that need it")  # noqa: E501
-    queue_scan_selection_count: int = option(INT, 20, "has no effect: one scan looks after all channels that need it")  # noqa: E501
+    queue_scan_worker_pool_max: int = option(
+        INT, 4, "has no effect: one scan looks after all channels that need it"
+    )
+    queue_scan_selection_count: int = option(
+        INT, 20, "has no effect: one scan looks after all channels that need it"
+    )
 
-    msg_timeout: int = option(DURATION, MINUTE, "time to finish a message, unless the client says otherwise")  # noqa: E501
+    msg_timeout: int = option(
+        DURATION, MINUTE, "time to finish a message, unless the client says otherwise"
+    )
     max_msg_timeout: int = option(DURATION, 15 * MINUTE, "the longest a message can be in flight")
     max_msg_size: int = option(INT, 1024 * 1024, "the largest message")
-    max_req_timeout: int = option(DURATION, HOUR, "the longest delay of a requeued or deferred message")  # noqa: E501
+    max_req_timeout: int = option(
+        DURATION, HOUR, "the longest delay of a requeued or deferred message"
+    )
     max_body_size: int = option(INT, 5 * 1024 * 1024, "the largest body of a command")
 
-    max_heartbeat_interval: int = option(DURATION, MINUTE, "the longest heartbeat interval a client may ask for")  # noqa: E501
+    max_heartbeat_interval: int = option(
+        DURATION, MINUTE, "the longest heartbeat interval a client may ask for"
+    )
     max_rdy_count: int = option(INT, 2500, "the largest RDY")
-    max_output_buffer_size: int = option(INT, 64 * 1024, "the largest output buffer a client may ask for")  # noqa: E501
-    max_output_buffer_timeout: int = option(DURATION, 30 * SECOND, "the longest output buffer timeout a client may ask for")  # noqa: E501
-    min_output_buffer_timeout: int = option(DURATION, 25 * MILLISECOND, "the shortest output buffer timeout a client may ask for")  # noqa: E501
-    output_buffer_timeout: int = option(DURATION, 250 * MILLISECOND, "shown to clients; messages are never held back")  # noqa: E501
+    max_output_buffer_size: int = option(
+        INT, 64 * 1024, "the largest output buffer a client may ask for"
+    )
+    max_output_buffer_timeout: int = option(
+        DURATION, 30 * SECOND, "the longest output buffer timeout a client may ask for"
+    )
+    min_output_buffer_timeout: int = option(
+        DURATION, 25 * MILLISECOND, "the shortest output buffer timeout a client may ask for"
+    )
+    output_buffer_timeout: int = option(
+        DURATION, 250 * MILLISECOND, "shown to clients; messages are never held back"
+    )
     max_channel_consumers: int = option(INT, 0, "consumers of a channel; 0: any number")
 
     statsd_address: str = option(STRING, "", "UDP address of a statsd")
@@ -96,20 +147,30 @@ class NsqdOptions:
     statsd_mem_stats: bool = option(BOOL, True, "push memory figures to statsd, too")
     statsd_prefix: str = option(STRING, "nsq.%s", "prefix of keys in statsd; %s is the host")
     statsd_udp_packet_size: int = option(INT, 508, "the largest packet to statsd")
-    statsd_exclude_ephemeral: bool = option(BOOL, False, "do not push #ephemeral topics and channels to statsd")  # noqa: E501
+    statsd_exclude_ephemeral: bool = option(
+        BOOL, False, "do not push #ephemeral topics and channels to statsd"
+    )
 
     e2e_processing_latency_percentile: list[float] = option(
-        FLOATS, [], "a percentile of processing time to keep, above 0 and up to 1 "
+        FLOATS,
+        [],
+        "a percentile of processing time to keep, above 0 and up to 1 "
         "(may be given several times, or comma separated)",
         key="e2e_processing_latency_percentiles",
-    )  # fmt: skip
-    e2e_processing_latency_window_time: int = option(DURATION, 10 * MINUTE, "the time that those percentiles are about")  # noqa: E501
+    )
+    e2e_processing_latency_window_time: int = option(
+        DURATION, 10 * MINUTE, "the time that those percentiles are about"
+    )
 
     tls_cert: str = option(STRING, "", "path of the certificate")
     tls_key: str = option(STRING, "", "path of its key")
-    tls_client_auth_policy: str = option(STRING, "", "require or require-verify client certificates")  # noqa: E501
+    tls_client_auth_policy: str = option(
+        STRING, "", "require or require-verify client certificates"
+    )
     tls_root_ca_file: str = option(STRING, "", "path of the certificate authorities")
-    tls_required: str = option(TLS_REQUIRED, "false", "require TLS of clients: true, false or tcp-https")  # noqa: E501
+    tls_required: str = option(
+        TLS_REQUIRED, "false", "require TLS of clients: true, false or tcp-https"
+    )
     tls_min_version: str = option(TLS_VERSION, "tls1.0", "the lowest TLS version: tls1.0 to tls1.3")
     deflate: bool = option(BOOL, True, "let clients compress by deflate")
     max_deflate_level: int = option(INT, 6, "the highest deflate level a client may ask for")

@@ -2,4 +2,9 @@
 
 from twisted.application.service import ServiceMaker
 
-nsqd = ServiceMaker("nsqd", "nsqtx.nsqd.tap", "A queue of NSQ: takes messages in, delivers them.", "nsqd")
+nsqd = ServiceMaker(
+    "nsqd",
+    "nsqtx.nsqd.tap",
+    "The queue daemon of NSQ: takes messages in, keeps and delivers them.",
+    "nsqd",
+)

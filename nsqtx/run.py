@@ -1,0 +1,206 @@
+"""How a daemon of ours runs: by itself in the foreground, or under ``twistd``.
+
+Both read the same command line and write the same log lines. Texts and exit codes are those of the
+original (nsqd-engine sections 7.3, 7.4 and 14): 0 after SIGINT or SIGTERM, ``--help`` and
+``--version``; 1 when the daemon cannot start; 2 for a wrong command line.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NoReturn, TypeVar
+
+from twisted.application.service import IService, MultiService
+from twisted.internet.defer import maybeDeferred
+from twisted.logger import ILogObserver, Logger
+from twisted.python.components import Componentized
+from twisted.python.failure import Failure
+from twisted.python.logfile import LogFile
+
+from nsqtx.kinds import Unparsable
+from nsqtx.logs import LogStream, NsqLogObserver, fatal
+from nsqtx.options import (
+    ConfigError,
+    HelpWanted,
+    UsageError,
+    read_file,
+    read_flags,
+    read_options,
+    usage,
+)
+from nsqtx.version import NSQ_VERSION, RUNTIME
+
+__all__ = [
+    "TwistdService",
+    "cannot_start",
+    "fail_under_twistd",
+    "raise_file_limit",
+    "read_command_line",
+    "run_in_foreground",
+    "twistd_stream",
+]
+
+T = TypeVar("T")
+
+log = Logger(namespace="nsqtx.run")
+
+
+def read_command_line(cls: type[T], program: str, arguments: Sequence[str]) -> T:
+    """The options that a command line, and the file it names, give.
+
+    :raises SystemExit: there is nothing to run; what there is to say was said.
+    """
+    try:
+        flags = read_flags(cls, arguments)
+        if flags.get("version"):
+            sys.stdout.write(f"{program} v{NSQ_VERSION} (built w/{RUNTIME})\n")
+            raise SystemExit(0)
+        path = flags.get("config", "")
+        return read_options(cls, flags, read_file(cls, path) if path else {})
+    except HelpWanted:
+        sys.stderr.write(usage(cls, program))
+        raise SystemExit(0) from None
+    except UsageError as error:
+        sys.stderr.write(f"{error}\n{usage(cls, program)}")
+        raise SystemExit(2) from None
+    except Unparsable as error:
+        sys.stderr.write(f"{_early_stamp()} Could not parse: {error}\n")
+        raise SystemExit(1) from None
+    except ConfigError as error:
+        if error.early:
+            sys.stderr.write(f"{_early_stamp()} ERROR: {error}\n")
+            raise SystemExit(1) from None
+        cannot_start(program, str(error))
+
+
+def _early_stamp() -> str:
+    return time.strftime("%Y/%m/%d %H:%M:%S")
+
+
+def cannot_start(program: str, text: str) -> NoReturn:
+    """Say why, with the prefix that such a line always has.
+
+    :raises SystemExit: with code 1.
+    """
+    fatal(f"[{program}] ", text)
+    raise SystemExit(1)
+
+
+def raise_file_limit() -> None:
+    """Let the process open as many files as it is allowed to: a connection each, and segments."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        except (OSError, ValueError):
+            # A system that calls it unlimited may still refuse that. As many as before, then.
+            pass
+
+
+def run_in_foreground(
+    reactor: Any, service: IService, program: str, start_error: type[Exception]
+) -> int:
+    """Run until SIGINT, SIGTERM or a start that failed; the exit code.
+
+    The service starts in the running reactor, so that a start that fails half-way can close what
+    it has opened. ``start_error`` is what its `startService` raises for reasons of the operator's.
+    """
+    code = 0
+
+    def failed(failure: Failure, text: str) -> None:
+        nonlocal code
+        code = 1
+        if not failure.check(start_error):
+            log.failure("a bug", failure)
+        fatal(f"[{program}] ", text or failure.getErrorMessage())
+
+    def start() -> None:
+        try:
+            service.startService()
+        except Exception:  # noqa: BLE001  # logged, and it ends the process
+            failed(Failure(), "")
+            reactor.stop()
+        else:
+            reactor.addSystemEventTrigger("before", "shutdown", stop)
+
+    def stop() -> Any:
+        stopping = maybeDeferred(service.stopService)
+        return stopping.addErrback(failed, "the stop was not clean")
+
+    reactor.callWhenRunning(start)
+    reactor.run()
+    return code
+
+
+class TwistdService(MultiService):
+    """What ``twistd`` runs: a daemon's service, with our log lines in place of twistd's.
+
+    Twistd asks its application for a log observer, and a service is handed the application just
+    before that: in `setServiceParent`. ``observer`` None leaves the log to twistd.
+    """
+
+    def __init__(
+        self,
+        service: IService,
+        observer: NsqLogObserver | None,
+        start_error: type[Exception],
+        fail: Callable[[str], NoReturn],
+    ) -> None:
+        super().__init__()
+        self._observer = observer
+        self._start_error = start_error
+        self._fail = fail
+        service.setServiceParent(self)
+
+    def setServiceParent(self, parent: Any) -> None:
+        super().setServiceParent(parent)
+        if self._observer is not None and isinstance(parent, Componentized):
+            parent.setComponent(ILogObserver, self._observer)
+
+    def startService(self) -> None:
+        try:
+            super().startService()
+        except self._start_error as error:
+            # Left to twistd, it would become some thirty lines of traceback.
+            self._fail(str(error))
+
+
+def fail_under_twistd(
+    program: str, text: str, config: Mapping[str, Any], stream: LogStream | None
+) -> NoReturn:
+    """Say why a daemon cannot start, where its log goes, and end.
+
+    :raises SystemExit: with code 1, and the pid file removed, which twistd leaves in that case.
+    """
+    fatal(f"[{program}] ", text, stream)
+    pid_file = config.get("pidfile")
+    if pid_file:
+        try:
+            os.unlink(pid_file)
+        except OSError:
+            # Twistd copes with a stale one.
+            pass
+    raise SystemExit(1)
+
+
+def twistd_stream(config: Mapping[str, Any], reactor: Any) -> LogStream | None:
+    """Where the log goes by twistd's own options; None: what they ask for is not ours to do.
+
+    Without any that is standard error in the foreground, and ``twistd.log`` in the background. As
+    with twistd's own log, SIGUSR1 begins a new file.
+    """
+    name = config.get("logfile") or ""
+    if config.get("logger") or config.get("syslog") or name == "-":
+        return None
+    if config.get("nodaemon") and not name:
+        return sys.stderr
+    file: Any = LogFile.fromFullPath(os.path.abspath(name or "twistd.log"))
+    if not signal.getsignal(signal.SIGUSR1):
+        signal.signal(signal.SIGUSR1, lambda *_: reactor.callFromThread(file.rotate))
+    stream: LogStream = file
+    return stream
