@@ -124,6 +124,8 @@ class Parser:
 
     def resume(self) -> list[Event]:
         """Go on after a barrier. Without one, or without anything to go on with: no events."""
+        if not self.blocked and self._reads != _BODY:
+            return []
         self.blocked = False
         return self.feed(b"")
 
@@ -194,11 +196,11 @@ class Parser:
 
     def _read_stages(self, data: bytes, events: list[Event]) -> int:
         at = 0
-        while not (self._need or self.blocked or self._ended):
+        while True:
             if self._reads == _COMMANDS:
                 at = self._read_commands(data, at, events)
                 if at == len(data):
-                    break
+                    return at
             elif self._reads == _TOTAL:
                 at = self._read_total(data, at)
             elif self._reads == _MESSAGES:
@@ -207,7 +209,8 @@ class Parser:
                 at = self._read_body(data, at, events)
             else:
                 at = self._read_magic(data, events)
-        return at
+            if self._need or self.blocked or self._ended:
+                return at
 
     def _read_magic(self, data: bytes, events: list[Event]) -> int:
         if len(data) < len(MAGIC_V2):
@@ -286,12 +289,16 @@ class Parser:
         width = len(line) + 4
         max_size = self.limits.max_msg_size
         last = end - width
-        bodies: list[bytes] = []
         if at > last:
             self._need = width
             return at
         size = unpack(data, at)[1]
         stride = width + size
+        if at + stride == end and 0 < size <= max_size:
+            # The one PUB of a client that waits for each answer.
+            events.append((PUB, self._line_topic, [data[at + width :]]))
+            return end
+        bodies: list[bytes] = []
         count = (end - at) // stride if 0 < size <= max_size else 0
         if count >= WORTHWHILE and alike(data, at, stride, count, data[at : at + width]):
             bodies = cut(data, at, stride, count, f"{width}x{size}s")

@@ -2,7 +2,8 @@
 
 Producers tend to send messages of one size, and a read full of them is a table with equal rows.
 Whether it really is one, a few strided slices tell; the rows then come out of one call. Measured
-in units of a plain Python call: 0.5 to 1.7 for each message, against 6 to 9 in a loop.
+in units of a plain Python call, a message of a PUB or MPUB costs the parser 1.3 to 2.3 so, against
+8 to 9 in a loop; finding that the rows are not equal costs 0.2.
 """
 
 from __future__ import annotations
