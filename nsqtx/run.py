@@ -149,7 +149,7 @@ class TwistdService(MultiService):
         service: IService,
         observer: NsqLogObserver | None,
         start_error: type[Exception],
-        fail: Callable[[str], NoReturn],
+        fail: Callable[[str], None],
     ) -> None:
         super().__init__()
         self._observer = observer
@@ -166,18 +166,22 @@ class TwistdService(MultiService):
         try:
             super().startService()
         except self._start_error as error:
-            # Left to twistd, it would become some thirty lines of traceback.
             self._fail(str(error))
+            raise
 
 
 def fail_under_twistd(
     program: str, text: str, config: Mapping[str, Any], stream: LogStream | None
-) -> NoReturn:
-    """Say why a daemon cannot start, where its log goes, and end.
+) -> None:
+    """Say why a daemon cannot start, where its log goes. What is raised next is twistd's to report.
 
-    :raises SystemExit: with code 1, and the pid file removed, which twistd leaves in that case.
+    :raises SystemExit: with code 1, in the foreground, since twistd would report it there by some
+        thirty lines of traceback. Its pid file is removed, as twistd does otherwise.
     """
     fatal(f"[{program}] ", text, stream)
+    if config.get("statusPipe") is not None:
+        # In the background: the process that waits for us at the other end must be told.
+        return
     pid_file = config.get("pidfile")
     if pid_file:
         try:
