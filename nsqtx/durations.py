@@ -31,7 +31,7 @@ _UNITS = {
     "m": MINUTE,
     "h": HOUR,
 }
-_PART = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|\u00b5s|\u03bcs|ms|s|m|h)", re.ASCII)
+_PART = re.compile(r"(\d+\.?\d*|\.\d+)([^\d.]*)", re.ASCII)
 _MAX = 2**63 - 1
 
 
@@ -40,23 +40,24 @@ def parse_duration(text: str) -> int:
 
     :raises ValueError: it is none; the text says why, as Go does.
     """
+    negative = text.startswith("-")
     rest = text[1:] if text[:1] in ("-", "+") else text
     if rest == "0":
         return 0
-    total = Decimal(0)
-    position = 0
+    total = position = 0
     while position < len(rest):
         part = _PART.match(rest, position)
         if part is None:
             break
-        total += int(Decimal(part[1]) * _UNITS[part[2]])
+        number, unit = part.groups()
+        if unit not in _UNITS:
+            what = f'unknown unit "{unit}"' if unit else "missing unit"
+            raise ValueError(f'time: {what} in duration "{text}"')
+        total += int(Decimal(number) * _UNITS[unit])
         position = part.end()
-    if not rest or position < len(rest) or total > _MAX:
-        missing = re.fullmatch(r"[\d.]*\d[\d.]*", rest[position:], re.ASCII)
-        if missing:
-            raise ValueError(f'time: missing unit in duration "{text}"')
+    if not rest or position < len(rest) or total > _MAX + negative:
         raise ValueError(f'time: invalid duration "{text}"')
-    return -int(total) if text.startswith("-") else int(total)
+    return -total if negative else total
 
 
 def format_duration(ns: int) -> str:
