@@ -67,6 +67,9 @@ def parse_int(text: str) -> int:
     if not _INT.fullmatch(text) or "__" in text or text.endswith("_"):
         raise ValueError("parse error")
     sign, digits = (-1, text[1:]) if text[0] == "-" else (1, text.lstrip("+"))
+    if len(digits) > 100 and digits[0] != "0":
+        # Python converts no more than some thousand decimal digits.
+        raise ValueError("value out of range")
     try:
         # Go also takes 0755 for an octal number, which Python's base 0 refuses.
         octal = len(digits) > 1 and digits[0] == "0" and digits[1] in "01234567_"
