@@ -67,6 +67,9 @@ def listen(reactor: Any, address: str, factory: IProtocolFactory) -> IListeningP
     """
     pair = None if address.startswith(ENDPOINTS) else split_address(address)
     try:
+        if not address:
+            # To the system that is a Unix socket with a name of its choice.
+            raise ValueError("no address")
         if address.startswith(ENDPOINTS):
             port = _listen_endpoint(reactor, address, factory)
         elif pair is None:
@@ -123,7 +126,7 @@ def _listen_endpoint(reactor: Any, text: str, factory: IProtocolFactory) -> ILis
     try:
         deferred: Deferred[Any] = serverFromString(reactor, text).listen(factory)
     except (TypeError, LookupError, AssertionError) as error:
-        # How the parser of endpoint strings says that it does not understand.
+        # How endpoint strings say that they do not make sense.
         raise ValueError(str(error)) from error
     deferred.addBoth(results.append)
     if not results:

@@ -44,17 +44,17 @@ def test_what_a_duration_means(text: str, ns: int) -> None:
 @pytest.mark.parametrize(
     "text",
     ["", "-", "s", ".s", "1", "60", "1.5", "1d", "1 s", " 1s", "1s ", "1e3s", "1m-1s", "--1s",
-     "1_000s", "\u0661s", "9223372036854775808ns", "292277h", "1S"],
+     "1_000s", "\u0661s", "9223372036854775808ns", "2562048h", "1S"],
 )  # fmt: skip
 def test_what_is_no_duration(text: str) -> None:
     """A number without unit, an unknown unit, a space, and what exceeds 64 bits are refused."""
-    with pytest.raises(ValueError, match="^time: "):
+    with pytest.raises(ValueError, match=r"^time: "):
         parse_duration(text)
 
 
 def test_a_missing_unit_is_named() -> None:
     """The most common mistake, a bare number, has a text of its own."""
-    with pytest.raises(ValueError, match='^time: missing unit in duration "60"$'):
+    with pytest.raises(ValueError, match=r'^time: missing unit in duration "60"$'):
         parse_duration("60")
 
 

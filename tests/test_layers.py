@@ -42,7 +42,7 @@ def name_of(path: Path) -> str:
 
 
 def part_of(module: str) -> str:
-    return (module.split(".") + [""])[1]
+    return [*module.split("."), ""][1]
 
 
 def imports(path: Path, top_level_only: bool = False) -> Iterator[tuple[str, str]]:
