@@ -23,12 +23,12 @@ have a million of them, and columns are packed at C speed.
 
 from __future__ import annotations
 
+import struct
 import sys
 from array import array
 from collections.abc import Iterable
 from itertools import chain
 from struct import Struct
-from struct import error as StructError
 from zlib import crc32
 
 import attrs
@@ -103,7 +103,7 @@ def decode_checkpoint(data: bytes) -> TopicState | None:
         flags, end, count = reader.take(_STATE)
         held = _decode_channel(reader)
         channels = [_decode_channel(reader) for _ in range(count)]
-    except (StructError, ValueError):  # another format with a good CRC
+    except (struct.error, ValueError):  # another format with a good CRC
         return None
     return TopicState(end, bool(flags & _PAUSED), held, channels, bool(flags & _CLEAN))
 

@@ -7,8 +7,8 @@ and their positions must not come twice either. Where the clock cannot be truste
 large step is taken instead.
 
 After a failed sync it is unknown what the disk has, and a later sync that succeeds says nothing
-about it. At durability ``fsync``, whatever was not yet committed is therefore cut off, the publishers
-are told, and the log goes on in another file at the positions after those.
+about it. So at durability ``fsync`` whatever was not yet committed is cut off, its publishers are
+told, and the log goes on in another file at the positions after those.
 """
 
 from __future__ import annotations
@@ -18,34 +18,23 @@ from collections.abc import Callable, Iterator, Sequence
 from zope.interface import implementer
 
 from nsqtx.interfaces import Batch, ITopicLog, StorageError, TopicState
-from nsqtx.storage.batches import HEADER_SIZE, pack_batch
 from nsqtx.storage.directory import TopicDirectory
 from nsqtx.storage.handles import Handles
 from nsqtx.storage.layout import ROOT, encode_topic
 from nsqtx.storage.reader import LogReader
-from nsqtx.storage.segment import Segment
 from nsqtx.storage.segments import Segments
 from nsqtx.storage.slots import Slots
 from nsqtx.storage.syncs import SyncJob, Syncs
 from nsqtx.storage.unwritten import Unwritten
 from nsqtx.storage.volume import Volume
+from nsqtx.storage.writer import STEP, LogWriter
 
 __all__ = ["TopicLog"]
 
-#: Positions skipped after an unclean stop if the clock is not ahead of the log: more than one
-#: segment can hold, and few enough to do it millions of times.
-_STEP = 1 << 32
-_POSITIONS = 1 << 54
-#: A file that was deleted under us is noticed after so many seconds at the latest. Looking costs
-#: as much as a small write, so it is not done for each.
-_LOOK_AGAIN = 0.05
 #: An active segment this large is deleted as soon as nobody needs it, smaller ones are kept.
 _WORTH_DELETING = 1024 * 1024
 #: What is written behind goes out in pieces of about this size.
 _WRITE_SIZE = 1024 * 1024
-
-#: First position, count, records joined, due time.
-_Unpacked = tuple[int, int, bytes, int]
 
 
 @implementer(ITopicLog)
@@ -71,25 +60,17 @@ class TopicLog:
         self._volume = volume
         self._handles = handles
         self._now = volume.now
-        self._segment_size = settings.segment_size
+        self._sync_every = settings.sync_every
+        self._sync_timeout = settings.sync_timeout
         self._write_through = durability != "memory"
         self._directory = TopicDirectory(volume, f"{ROOT}/{encode_topic(topic)}")
         self._slots = Slots(self._directory)
         self._segments = Segments(self._directory, handles)
+        self._writer = LogWriter(volume, handles, self._segments)
         self._unwritten = Unwritten(settings.mem_queue_size)
         self._unwritten_since = 0.0
         self._reader = LogReader(self._segments, self._unwritten)
         self._syncs = Syncs(volume.in_thread, self._begin_sync, self._settle)
-        #: The segment that grows.
-        self._active: Segment | None = None
-        #: One of an earlier run that may go on growing.
-        self._resumable: Segment | None = None
-        self._look_at = 0.0
-        #: Segments with something no sync has taken care of, how many writes that were, and when
-        #: there was nothing of the kind last, None if there is nothing now.
-        self._dirty: list[Segment] = []
-        self._writes = 0
-        self._dirty_since: float | None = None
         self._open(clean, high_water)
         self._synced_end = self.end
 
@@ -101,10 +82,10 @@ class TopicLog:
         if checkpoint is not None:
             end = max(end, checkpoint.end)
         if clean and checkpoint is not None and checkpoint.clean:
-            self._resumable = segments[-1] if segments else None
+            self._writer.resumable = segments[-1] if segments else None
         else:
             now = int(self._now() * 1e6)
-            end = now if now > end else end + _STEP if end else now
+            end = now if now > end else end + STEP if end else now
         self.end = max(end, high_water)
 
     # Writing.
@@ -115,7 +96,9 @@ class TopicLog:
             raise StorageError("exiting")
         first = self.end
         if self._write_through:
-            self._write([(first, count, data, due)])
+            self._writer.write(first, count, data, due)
+            if not self.must_commit:
+                self._written()
         else:
             self._write_later(first, count, data, due)
         self.end = first + count
@@ -146,83 +129,16 @@ class TopicLog:
                 size += len(batch[2])
                 if size >= _WRITE_SIZE:
                     break
-            self._write(queue.batches[:number])
+            self._writer.write_all(queue.batches[:number])
+            self._written()
             queue.drop_first(number)
 
-    def _write(self, batches: Sequence[_Unpacked]) -> None:
-        """Write batches with one call; all or nothing."""
-        length = HEADER_SIZE * len(batches) + sum([len(batch[2]) for batch in batches])
-        segment = self._active
-        if segment is None or (segment.size and segment.size + length > self._segment_size):
-            segment = self._roll(batches[0][0], length)
-        file = segment.file
-        try:
-            if file is None:
-                file = self._handles.get(segment)
-            segment.used = True
-            mark = segment.mark
-            packed = [pack_batch(mark, *batch) for batch in batches]
-            file.write_at(packed[0] if len(packed) == 1 else b"".join(packed), segment.size)
-            now = self._now()
-            if not self._look_at - _LOOK_AGAIN <= now < self._look_at:
-                self._look_at = now + _LOOK_AGAIN
-                if not file.linked():
-                    raise FileNotFoundError
-        except FileNotFoundError:
-            # Deleted under us. What was in it is read as long as we have it open.
-            self._abandon(segment)
-            self._write(batches)
-            return
-        except OSError as error:
-            self._cut_back(segment)
-            raise self._volume.refused("write", segment.path, error) from error
-        for (first, count, _, _), batch in zip(batches, packed, strict=True):
-            segment.grow(first, count, len(batch))
-        if not segment.dirty:
-            segment.dirty = True
-            self._dirty.append(segment)
-            self._dirt()
-        self._writes += 1
-        if self.must_commit:
-            return  # what the disk did with it shows at the commit
+    def _written(self) -> None:
+        """A write was good, and at this durability that is enough."""
         if self._volume.health is not None or self._volume.full:
             self._volume.succeeded()
-        if self._writes >= self._volume.settings.sync_every and self._syncs.job is None:
+        if self._writer.writes >= self._sync_every and self._syncs.job is None:
             self._syncs.start()
-
-    def _cut_back(self, segment: Segment) -> None:
-        """Give back the room a failed write took. What is left is overwritten by the next one."""
-        try:
-            if segment.file is not None:
-                segment.file.truncate(segment.size)
-        except OSError:
-            pass
-
-    def _roll(self, first: int, length: int) -> Segment:
-        """Begin the next segment; the one before is complete."""
-        last, self._resumable = self._resumable, None
-        fits = last is not None and last.size + length <= self._segment_size
-        if last is not None and fits and self._segments.resume(last):
-            self._active = last
-            return last
-        if first >= _POSITIONS - _STEP:
-            raise StorageError("positions are used up")
-        segment = self._segments.begin(first)
-        if self._active is not None:
-            self._segments.seal(self._active)
-        self._active = segment
-        self._dirt()
-        return segment
-
-    def _abandon(self, segment: Segment) -> None:
-        """Go on without the active segment, whose file has no name any more."""
-        self._volume.report(f"{segment.path}: deleted by somebody")
-        self._active = None
-        segment.sealed = segment.unlinked = True
-
-    def _dirt(self) -> None:
-        if self._dirty_since is None:
-            self._dirty_since = self._now()
 
     # Syncing.
 
@@ -235,23 +151,10 @@ class TopicLog:
 
     def _begin_sync(self) -> SyncJob:
         volume = self._volume
-        dirty, self._dirty = self._dirty, []
-        job = SyncJob(
-            volume.files,
-            self._now(),
-            self.end,
-            [],
-            None,
-            sorted(self._directory.unsynced),
-            self.must_commit,
-        )
+        directories = sorted(self._directory.unsynced)
         self._directory.unsynced.clear()
-        self._dirty_since = None
-        self._writes = 0
-        for segment in dirty:
-            segment.dirty = False
-            if segment.gone:
-                continue
+        job = SyncJob(volume.files, self._now(), self.end, directories, self.must_commit)
+        for segment in self._writer.take_dirty():
             try:
                 self._handles.pin(segment)
             except OSError as error:
@@ -287,7 +190,7 @@ class TopicLog:
             return error
         if self._directory.exists():
             self._directory.unsynced.update(job.directories)
-            self._dirt()
+            self._writer.touch()
         volume.report(str(error))
         if self.must_commit:
             self._cut()
@@ -296,13 +199,13 @@ class TopicLog:
     def _cut(self) -> None:
         """Forget all that is not on stable storage."""
         for segment in [s for s in self._segments.all if s.size > s.synced_size]:
-            if segment is self._active:
-                self._active = None
+            if segment is self._writer.active:
+                self._writer.active = None
             if not segment.synced_size:
                 self._segments.remove(segment)
                 continue
             segment.cut()
-            self._cut_back(segment)
+            self._writer.cut_back(segment)
             self._segments.seal(segment)
         self._segments.bury()
         self._reader.hints.clear()
@@ -333,7 +236,7 @@ class TopicLog:
         if self.closed:
             raise StorageError("exiting")
         self._slots.save(state)
-        self._dirt()
+        self._writer.touch()
 
     def release(self, floor: int) -> None:
         """See `nsqtx.interfaces.ITopicLog.release`."""
@@ -344,10 +247,10 @@ class TopicLog:
         segments = self._segments
         while segments.all and segments.all[0].end <= floor:
             segment = segments.all[0]
-            if segment is self._active:
+            if segment is self._writer.active:
                 if not segment.size or (segment.size < _WORTH_DELETING and not self._volume.full):
                     break
-                self._active = None
+                self._writer.active = None
             segments.remove(segment)
         segments.bury()
 
@@ -364,13 +267,13 @@ class TopicLog:
             if self._unwritten.batches and self._is_over(self._unwritten_since, now):
                 self._write_behind()
         finally:
-            since = self._dirty_since
+            since = self._writer.dirty_since
             if since is not None and self._syncs.job is None and self._is_over(since, now):
                 self._syncs.start()
 
     def _is_over(self, since: float, now: float) -> bool:
         """Whether the sync timeout has passed. A clock that was set back counts as well."""
-        return not 0 <= now - since < self._volume.settings.sync_timeout
+        return not 0 <= now - since < self._sync_timeout
 
     def close(self) -> None:
         """See `nsqtx.interfaces.ITopicLog.close`."""
@@ -379,8 +282,7 @@ class TopicLog:
         try:
             self._write_behind()
             error = self._sync_now()
-            if self._active is not None:
-                self._segments.seal(self._active)
+            self._writer.seal()
         except StorageError as caught:
             error = caught
         self.failed = error is not None
@@ -389,16 +291,19 @@ class TopicLog:
             raise error
 
     def _sync_now(self) -> StorageError | None:
-        """Sync all, that of a sync under way again, because nobody will wait for it."""
+        """Sync all, that of a sync under way again, because nobody will wait for it.
+
+        The last checkpoint of each of a thousand topics would take seconds. Without a promise to
+        keep it is left to the kernel: should power fail now, the one before counts.
+        """
         running = self._syncs.job
         if running is not None:
-            for segment, _, _ in running.segments:
-                if not segment.dirty:
-                    segment.dirty = True
-                    self._dirty.append(segment)
+            self._writer.dirty += [segment for segment, _, _ in running.segments]
             self._directory.unsynced.update(running.directories)
             self._slots.dirty = True
-        if not (self._dirty or self._directory.unsynced or self._slots.dirty):
+        if not self.must_commit:
+            self._slots.dirty = False
+        if not (self._writer.dirty or self._directory.unsynced or self._slots.dirty):
             return None
         job = self._begin_sync()
         failure: OSError | StorageError | None = None

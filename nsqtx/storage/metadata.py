@@ -1,4 +1,4 @@
-"""``nsqd.dat``: which topics and channels exist, in the format of the original (engine section 7.1).
+"""``nsqd.dat``: which topics and channels exist, in the original's format (engine section 7.1).
 
 Ours has one more key at the end, ``"nsqtx":1``. The original ignores it, and from it we know that
 the messages are in our logs and not in disk queues that have to be imported first.

@@ -85,7 +85,7 @@ class Segments:
             return
         if size > segment.size:
             self._volume.report(
-                f"{segment.path}: {size - segment.size} bytes after the last good batch are left out"
+                f"{segment.path}: {size - segment.size} bytes at its end are not a whole batch"
             )
         self.all.append(segment)
         self.seal(segment)

@@ -29,10 +29,10 @@ class SyncJob:
     files: IFiles
     began: float
     end: int
-    segments: list[tuple[Segment, int, int]]
-    slot: str | None
     directories: list[str]
     linked: bool
+    segments: list[tuple[Segment, int, int]] = attrs.Factory(list)
+    slot: str | None = None
     failure: BaseException | None = None
     #: What is being synced just now, for the error text.
     path: str = ""

@@ -182,8 +182,9 @@ def test_checkpoints_are_committed_too(
         assert loaded == state
 
 
+@pytest.mark.parametrize("what", ["datasync .log", "datasync checkpoint"])
 def test_a_checkpoint_whose_sync_failed_is_written_again(
-    disk: SimulatedDisk, log: TopicLog, threads: Threads
+    what: str, disk: SimulatedDisk, log: TopicLog, threads: Threads
 ) -> None:
     """A sync that succeeds after a failed one says nothing about the old bytes."""
     answers = Answers()
@@ -191,7 +192,7 @@ def test_a_checkpoint_whose_sync_failed_is_written_again(
     log.save(state)
     append(log, b"x")
     log.commit(answers.to("a"))
-    disk.failures["datasync"] = errno.EIO
+    disk.failures[what] = errno.EIO
     threads.run()
     disk.failures.clear()
     append(log, b"y")

@@ -30,8 +30,7 @@ def _fill(log: TopicLog, body: bytes) -> list[Batch]:
     while True:
         try:
             batches.append(append(log, body))
-        except StorageError as error:
-            assert str(error).endswith("no space left on device")
+        except StorageError:
             return batches
 
 

@@ -178,6 +178,19 @@ def test_release_deletes_whole_segments() -> None:
     assert read_all(log, batches[6].first) == batches[6].records
 
 
+def test_reading_on_in_a_released_segment() -> None:
+    """A reader whose segment was released meanwhile goes on with the next; that is no damage."""
+    reports: list[str] = []
+    log = make_store(SimulatedDisk(), reports=reports, segment_size=20_000).open("t")
+    batches = [append(log, b"x" * 1000) for _ in range(30)]
+    _, position = log.read(batches[0].first, log.end, 4096)
+    log.release(batches[20].first)
+    assert read_all(log, position) == [
+        batch.records[0] for batch in batches if batch.first >= everything(log)[0].first
+    ]
+    assert reports == []
+
+
 def test_a_large_active_segment_goes_too() -> None:
     """When all is read, an active segment beyond 1 MiB is given back to the disk."""
     disk = SimulatedDisk()
@@ -235,6 +248,24 @@ def test_a_clean_stop() -> None:
     assert everything(log) == [before, after]
     disk.restart()
     assert everything(make_store(disk, seed=3).open("t")) == [before, after]
+
+
+@pytest.mark.parametrize("change", [b"", b"more"])
+def test_a_segment_that_was_changed_is_not_continued(change: bytes) -> None:
+    """If somebody cut a segment between two runs, or added to it, another one is begun."""
+    disk = SimulatedDisk()
+    store = make_store(disk)
+    log = store.open("t")
+    before = append(log, b"a")
+    log.save(make_state(log.end, clean=True))
+    log.close()
+    store.close()
+    path = f"nsqtx/t/{segments(disk)[0]}"
+    disk.write(path, disk.read(path) + change if change else disk.read(path)[:-1])
+    log = make_store(disk, seed=2).open("t")
+    after = append(log, b"b")
+    assert len(segments(disk)) == 2
+    assert everything(log) == ([before, after] if change else [after])
 
 
 @pytest.mark.parametrize("clock", [100.0, -100.0])

@@ -40,6 +40,8 @@ class LogHistory(RuleBasedStateMachine):
         self.floor = 0
         self.used = 0
         self.state: TopicState | None = None
+        #: One whose write failed. It may be there all the same, and is then as good.
+        self.refused: TopicState | None = None
         self.start()
 
     def start(self) -> None:
@@ -93,8 +95,9 @@ class LogHistory(RuleBasedStateMachine):
             self.log.save(state)
         except StorageError:
             assert self.disk.capacity is not None
+            self.refused = state
             return
-        self.state = state
+        self.state, self.refused = state, None
 
     @rule(seconds=st.sampled_from([0.01, 1.0, 100.0]))
     def wait(self, seconds: float) -> None:
@@ -122,6 +125,9 @@ class LogHistory(RuleBasedStateMachine):
         self.disk.restart()
         self.now.seconds += 1
         self.start()
+        if self.refused is not None and self.log.load() == self.refused:
+            self.state = self.refused
+        self.refused = None
 
     @rule()
     def stop(self) -> None:
@@ -129,7 +135,7 @@ class LogHistory(RuleBasedStateMachine):
         self.disk.capacity = None
         state = make_state(self.log.end, "clean", clean=True)
         self.log.save(state)
-        self.state = state
+        self.state, self.refused = state, None
         self.log.close()
         self.store.close()
         self.start()

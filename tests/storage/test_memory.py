@@ -76,7 +76,7 @@ def test_written_at_close() -> None:
     log.save(make_state(log.end, clean=True))
     log.close()
     store.close()
-    disk.power_cut()
+    disk.restart()
     log = make_store(disk, "memory").open("t")
     assert (everything(log), log.end) == ([batch], batch.first + 2)
 
