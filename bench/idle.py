@@ -24,6 +24,7 @@ def make_pairs(nsqd: Daemon, count: int) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", nsqd.http_port)
     for number in range(count):
         for target, body in (
+            (f"/topic/create?topic=idle_{number}", b""),
             (f"/channel/create?topic=idle_{number}&channel=c", b""),
             (f"/pub?topic=idle_{number}", b"x"),
         ):

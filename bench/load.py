@@ -80,19 +80,20 @@ def publish_pipelined(job: Publish) -> float:
     """Send blocks of commands, with at most ``window`` of them unanswered."""
     commands = publish_commands(job)
     per_block = max(1, min(job.window // 4, job.commands))
+    while job.commands % per_block:
+        per_block -= 1
     while len(commands) < per_block:
         commands += commands
     blocks = [
         b"".join(commands[start : start + per_block])
         for start in range(0, len(commands) - per_block + 1, per_block)
     ]
-    total = job.commands // per_block * per_block
     sock = connect(job.port)
     sent = answered_bytes = phase = turn = 0
-    wanted = total * len(OK)
+    wanted = job.commands * len(OK)
     started = time.perf_counter()
     while answered_bytes < wanted:
-        while sent < total and sent + per_block - answered_bytes // len(OK) <= job.window:
+        while sent < job.commands and sent + per_block - answered_bytes // len(OK) <= job.window:
             sock.sendall(blocks[turn % len(blocks)])
             turn += 1
             sent += per_block

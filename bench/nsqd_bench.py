@@ -35,9 +35,11 @@ class Workload(NamedTuple):
 
 
 def create_channels(nsqd: Daemon, topic: str, channels: list[str]) -> None:
-    """Make the channels, so that what is published waits in each of them."""
-    for channel in channels:
-        url = f"http://127.0.0.1:{nsqd.http_port}/channel/create?topic={topic}&channel={channel}"
+    """Make topic and channels, so that what is published waits in each of them."""
+    targets = [f"/topic/create?topic={topic}"]
+    targets += [f"/channel/create?topic={topic}&channel={channel}" for channel in channels]
+    for target in targets:
+        url = f"http://127.0.0.1:{nsqd.http_port}{target}"
         with urllib.request.urlopen(urllib.request.Request(url, b"", method="POST")):
             pass
 

@@ -2,7 +2,8 @@
 
 ``<prefix>YYYY/MM/DD HH:MM:SS.uuuuuu LEVEL: text``, in local time. What libraries say of themselves
 at info (ports that open, factories that start) is debug here. What a failure says is an error,
-with its traceback on the lines that follow.
+with its traceback on the lines that follow; those begin with a tab, so that no text in it can pass
+for a line of its own.
 """
 
 from __future__ import annotations
@@ -51,9 +52,12 @@ def stamp(seconds: float) -> str:
 
 @implementer(ILogObserver)
 class NsqLogObserver:
-    """Writes NSQ's lines to a stream. ``level`` is one of `nsqtx.kinds.LEVELS` and may change."""
+    """Writes NSQ's lines to a stream. ``level`` is one of `nsqtx.kinds.LEVELS` and may change.
 
-    def __init__(self, stream: LogStream, prefix: str, level: str = "info") -> None:
+    ``stream`` None, which is what Python has for a standard error that was closed: to nowhere.
+    """
+
+    def __init__(self, stream: LogStream | None, prefix: str, level: str = "info") -> None:
         self._stream = stream
         self.prefix = prefix
         self.level = level
@@ -62,20 +66,15 @@ class NsqLogObserver:
         rank = _rank(event)
         if rank < LEVELS[self.level]:
             return
-        text = _CONTROL.sub(_escaped, formatEvent(event))
+        text = _on_one_line(formatEvent(event))
         failure = event.get("log_failure")
         if failure is not None:
-            text = f"{text}\n{failure.getTraceback().rstrip()}"
-        if not text.isascii():
-            # What came from a client need not be what the stream can encode.
-            text = text.encode("utf-8", "backslashreplace").decode("utf-8")
-        line = f"{self.prefix}{stamp(event.get('log_time', 0.0))} {_NAMES[rank]}: {text}\n"
-        try:
-            self._stream.write(line)
-            self._stream.flush()
-        except (OSError, ValueError):
-            # Nobody listens any more, or the disk of the log is full: the daemon goes on.
-            pass
+            lines = failure.getTraceback().rstrip().splitlines()
+            text = "\n\t".join([text, *map(_on_one_line, lines)])
+        _write(
+            self._stream,
+            f"{self.prefix}{stamp(event.get('log_time', 0.0))} {_NAMES[rank]}: {text}\n",
+        )
 
 
 def _rank(event: LogEvent) -> int:
@@ -91,8 +90,27 @@ def _rank(event: LogEvent) -> int:
     return rank
 
 
+def _on_one_line(text: str) -> str:
+    """The text without anything that a stream cannot encode or a terminal would act on."""
+    if not text.isascii():
+        # Names of files and what came from a client need not be UTF-8.
+        text = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return _CONTROL.sub(_escaped, text)
+
+
 def _escaped(match: re.Match[str]) -> str:
     return match[0].encode("unicode_escape").decode("ascii")
+
+
+def _write(stream: LogStream | None, line: str) -> None:
+    """Write a line, or not: when nobody listens any more, or the disk is full, nsqd goes on."""
+    if stream is None:
+        return
+    try:
+        stream.write(line)
+        stream.flush()
+    except (OSError, ValueError):
+        pass
 
 
 def install(prefix: str, level: str, stream: LogStream | None = None) -> NsqLogObserver:
@@ -105,5 +123,4 @@ def install(prefix: str, level: str, stream: LogStream | None = None) -> NsqLogO
 def fatal(prefix: str, text: str, stream: LogStream | None = None) -> None:
     """Write the line that says why a program does not start, whatever the log level."""
     stream = sys.stderr if stream is None else stream
-    stream.write(f"{prefix}{stamp(time.time())} FATAL: {_CONTROL.sub(_escaped, text)}\n")
-    stream.flush()
+    _write(stream, f"{prefix}{stamp(time.time())} FATAL: {_on_one_line(text)}\n")

@@ -55,7 +55,8 @@ class Topic:
     channels_unsaved: bool = False
     message_count: int = 0
     message_bytes: int = 0
-    #: The position after the last message taken in.
+    #: The position after the last message that was handed on, or is held. At durability ``fsync``
+    #: the log may be ahead, by what waits for its commit.
     end: int = 0
     #: What no channel has been given yet.
     held: Backlog = attrs.field(init=False)
@@ -115,7 +116,6 @@ class Topic:
                 # A message answered OK must find its channels again after a crash.
                 self.checkpoint()
             log.append(count, data, due)
-        self.end = first + count
         self.changed(self)
         if log is not None and log.must_commit:
             commit = Commit()
@@ -134,10 +134,7 @@ class Topic:
         error: StorageError | None,
     ) -> None:
         """The log has, or has not, made a publish safe."""
-        if error is not None:
-            assert self.log is not None
-            self.end = self.log.end
-        elif not self.exiting:
+        if error is None and not self.exiting:
             self._accept(first, records, size, due)
         commit.finish(error)
 
@@ -165,6 +162,7 @@ class Topic:
                 channel.receive(first, stop, records, size)
         if not self.holding:
             self.held.tail = stop
+        self.end = stop
 
     def release(self) -> None:
         """Hand what is held to the channels, if nothing stands in the way any more."""
@@ -358,4 +356,3 @@ class Topic:
         """A batch that no checkpoint knows: as if it were published just now, but for the log."""
         size = sum(map(len, batch.records))
         self._hand_on(batch.first, batch.records, size, batch.due)
-        self.end = batch.first + len(batch.records)

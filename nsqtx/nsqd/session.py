@@ -169,6 +169,8 @@ class Session:
     def _close(self) -> None:
         """No more commands. Answers that wait for a commit are still sent, then it is the end."""
         self.closed = True
+        self.parser.stop()
+        self.node.sessions.pop(self, None)
         if self.subscription is not None:
             self.subscription.leave()
         if not self._waiting:
@@ -287,11 +289,20 @@ class Session:
         if self.closed:
             return
         error = self.parser.eof()
+        topic = self.parser.mpub_topic
         if error is None:
             self._close()
-        else:
+        elif topic is None:
             self.fail(error)
-            self._flush()
+        else:
+            self._end_in_mpub(topic, error)
+        self._flush()
+
+    def _end_in_mpub(self, topic: str, error: ProtocolError) -> None:
+        try:
+            self._on_bad_mpub((commands.BAD_MPUB, topic, error))
+        except ProtocolError as said:
+            self.fail(said)
 
     def lost(self) -> None:
         """The connection is gone."""

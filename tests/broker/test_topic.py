@@ -188,7 +188,20 @@ def test_a_failed_commit_is_told_and_nothing_is_delivered() -> None:
     outcomes: list[StorageError | None] = []
     commit.add(outcomes.append)
     assert (outcomes, consumer.records, topic.message_count) == ([error], [], 0)
-    assert topic.end == before
+
+
+def test_a_checkpoint_does_not_cover_what_waits_for_its_commit() -> None:
+    """A checkpoint between append and commit leaves the message to the replay."""
+    store = ListStore(must_commit=True)
+    broker = make_broker(store)
+    topic = broker.get_topic("t")
+    topic.get_channel("c")
+    topic.publish([b"1"])
+    broker.checkpoint(topic)
+    store.logs["t"].commits.pop()(None)
+    again = make_broker(store)
+    again.load({})
+    assert consume(again, "t", "c").bodies == [b"1"]
 
 
 def test_s4_nothing_finished_before_a_checkpoint_comes_again() -> None:

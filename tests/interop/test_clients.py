@@ -89,6 +89,7 @@ def nsqd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
 def publisher(request: pytest.FixtureRequest, nsqd: Daemon) -> str:
     """A client that has published to its topic, which has a channel for every consumer."""
     client = str(request.param)
+    post(nsqd, f"/topic/create?topic=by_{client}")
     for consumer in CLIENTS:
         post(nsqd, f"/channel/create?topic=by_{client}&channel=for_{consumer}")
     run(client, "publish", f"127.0.0.1:{nsqd.tcp_port}", f"by_{client}", str(COUNT))

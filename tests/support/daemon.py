@@ -7,6 +7,7 @@ log is drained by a thread into a bounded buffer and shown when something fails.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -207,6 +208,10 @@ class Daemon:
                 self.http_port = self._port("HTTP")
                 self.https_port = self._port("HTTPS")
                 return
+        if self._log_ended:
+            # Its standard error is closed, so its end is near: the exit code belongs to the story.
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(5.0)
         code = self._process.poll()
         state = "still runs" if code is None else f"exited with {code}"
         raise DaemonError(

@@ -7,10 +7,12 @@ import random
 import struct
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from tests.support.blockinghttp import post
 from tests.support.daemon import Daemon
 from tests.support.wireclient import ClosedByPeer, WireClient, sized
 
@@ -76,22 +78,22 @@ class Publishers:
         assert (response.status, response.read()) == (200, b"OK")
 
     def _http(self) -> None:
-        connection = http.client.HTTPConnection(*self.daemon.http, timeout=30)
-        for i in range(TOTAL * 1 // 100):
-            body = b"http %d" % i
-            self._post(connection, "/pub?topic=t", body)
-            self._ok([body])
+        with closing(http.client.HTTPConnection(*self.daemon.http, timeout=30)) as connection:
+            for i in range(TOTAL * 1 // 100):
+                body = b"http %d" % i
+                self._post(connection, "/pub?topic=t", body)
+                self._ok([body])
 
     def _http_mpub(self) -> None:
-        connection = http.client.HTTPConnection(*self.daemon.http, timeout=30)
-        for start in range(0, TOTAL * 8 // 100, 100):
-            bodies = [b"http mpub %d" % i for i in range(start, start + 100)]
-            if start % 200:
-                self._post(connection, "/mpub?topic=t", b"\n".join(bodies))
-            else:
-                binary = struct.pack(">I", len(bodies)) + b"".join(map(sized, bodies))
-                self._post(connection, "/mpub?topic=t&binary=true", binary)
-            self._ok(bodies)
+        with closing(http.client.HTTPConnection(*self.daemon.http, timeout=30)) as connection:
+            for start in range(0, TOTAL * 8 // 100, 100):
+                bodies = [b"http mpub %d" % i for i in range(start, start + 100)]
+                if start % 200:
+                    self._post(connection, "/mpub?topic=t", b"\n".join(bodies))
+                else:
+                    binary = struct.pack(">I", len(bodies)) + b"".join(map(sized, bodies))
+                    self._post(connection, "/mpub?topic=t&binary=true", binary)
+                self._ok(bodies)
 
     def _dpub(self) -> None:
         with WireClient(self.daemon.tcp) as client:
@@ -128,13 +130,9 @@ def test_s2_acknowledged_messages_survive_sigkill(tmp_path: Path, seed: int) -> 
     chance = random.Random(seed)
     kill_at = chance.randrange(2_000, TOTAL * 9 // 10)
     with Daemon(tmp_path) as daemon:
-        with WireClient(daemon.tcp) as client:
-            for channel in CHANNELS:
-                client.publish("t", b"first") if channel == CHANNELS[0] else None
-                path = f"/channel/create?topic=t&channel={channel}"
-                connection = http.client.HTTPConnection(*daemon.http)
-                connection.request("POST", path)
-                assert connection.getresponse().status == 200
+        assert post(daemon.http, "/topic/create?topic=t")[0] == 200
+        for channel in CHANNELS:
+            assert post(daemon.http, f"/channel/create?topic=t&channel={channel}")[0] == 200
         publishers = Publishers(daemon)
         publishers.start()
         until = time.monotonic() + 60

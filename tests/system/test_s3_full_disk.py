@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import os
 import subprocess
 import time
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.blockinghttp import get, post
 from tests.support.daemon import Daemon
 from tests.support.wireclient import ERROR, WireClient, sized
 
@@ -27,20 +27,6 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         yield path
     finally:
         subprocess.run(["umount", "-l", os.fspath(path)], check=True)
-
-
-def get(daemon: Daemon, path: str) -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection(*daemon.http, timeout=10)
-    connection.request("GET", path)
-    response = connection.getresponse()
-    return response.status, response.read()
-
-
-def post(daemon: Daemon, path: str, body: bytes = b"") -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection(*daemon.http, timeout=10)
-    connection.request("POST", path, body)
-    response = connection.getresponse()
-    return response.status, response.read()
 
 
 def publish_until_refused(daemon: Daemon, start: int) -> list[bytes]:
@@ -60,18 +46,19 @@ def publish_until_refused(daemon: Daemon, start: int) -> list[bytes]:
     raise AssertionError("the disk never filled")
 
 
+@pytest.mark.root
 @pytest.mark.parametrize("durability", ["os", "fsync"])
 def test_s3_full_disk(small_disk: Path, durability: str) -> None:
     """Every message answered OK is kept; the others are refused; drained, nsqd works again."""
     flag = f"--durability={durability}"
     with Daemon(small_disk, flag) as daemon:
-        assert post(daemon, "/topic/create?topic=t")[0] == 200
-        assert post(daemon, "/channel/create?topic=t&channel=c")[0] == 200
+        assert post(daemon.http, "/topic/create?topic=t")[0] == 200
+        assert post(daemon.http, "/channel/create?topic=t&channel=c")[0] == 200
         kept = publish_until_refused(daemon, 0)
         assert len(kept) > 1_000
-        status, text = get(daemon, "/ping")
+        status, text = get(daemon.http, "/ping")
         assert (status, text[:6]) == (500, b"NOK - ")
-        assert post(daemon, "/pub?topic=t", b"y" * 1000) == (503, b'{"message":"EXITING"}')
+        assert post(daemon.http, "/pub?topic=t", b"y" * 1000) == (503, b'{"message":"EXITING"}')
         with WireClient(daemon.tcp) as client:
             bodies = [b"m" * 1000, b"n" * 1000]
             inner = (2).to_bytes(4, "big") + b"".join(map(sized, bodies))
@@ -93,9 +80,9 @@ def test_s3_full_disk(small_disk: Path, durability: str) -> None:
             assert client.silent(0.3)
             # All is finished: within a checkpoint or two there is room again.
             deadline = time.monotonic() + 10
-            while post(daemon, "/pub?topic=t", b"z" * 1000)[0] != 200:
+            while post(daemon.http, "/pub?topic=t", b"z" * 1000)[0] != 200:
                 assert time.monotonic() < deadline, daemon.log
                 time.sleep(0.1)
             assert client.read_message().body == b"z" * 1000
-        assert get(daemon, "/ping") == (200, b"OK")
+        assert get(daemon.http, "/ping") == (200, b"OK")
         assert len(publish_until_refused(daemon, 50_000)) > 500

@@ -52,7 +52,8 @@ function publish(address, topic, count) {
     }
     for (let number = count - DEFERRED; number < count; number += 1) {
       waiting += 1;
-      writer.deferPublish(topic, body(number), DEFER_MS, answered);
+      // This version wants a list where its documentation says a message.
+      writer.deferPublish(topic, [body(number)], DEFER_MS, answered);
     }
   });
   writer.connect();
