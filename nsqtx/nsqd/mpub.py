@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from struct import Struct
+from nsqtx.wire.errors import ProtocolError
+from nsqtx.wire.limits import Limits
+from nsqtx.wire.mpub import split_multi
 
 __all__ = ["BadMpub", "split_binary", "split_text"]
-
-_INT32 = Struct(">i")
 
 
 class BadMpub(ValueError):
@@ -33,19 +33,10 @@ def split_binary(body: bytes, max_msg_size: int, max_body_size: int) -> list[byt
 
     Unlike the body of a TCP ``MPUB`` this has no total size in front.
 
-    :raises BadMpub: ``BAD_BODY``, the count; ``BAD_MESSAGE``, one of the messages.
+    :raises BadMpub: ``BAD_BODY``, the count or all sizes together; ``BAD_MESSAGE``, a message.
     """
-    size = len(body)
-    count = _INT32.unpack_from(body)[0] if size >= 4 else 0
-    if not 0 < count <= (max_body_size - 4) // 5:
-        raise BadMpub("BAD_BODY")
-    bodies = []
-    at = 4
-    for _ in range(count):
-        start = at + 4
-        length = _INT32.unpack_from(body, at)[0] if start <= size else 0
-        at = start + length
-        if not 0 < length <= max_msg_size or at > size:
-            raise BadMpub("BAD_MESSAGE")
-        bodies.append(body[start:at])
-    return bodies
+    limits = Limits(max_msg_size=max_msg_size, max_body_size=max_body_size)
+    try:
+        return split_multi(body, limits)
+    except ProtocolError as error:
+        raise BadMpub(error.code.removeprefix("E_")) from None
