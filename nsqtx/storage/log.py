@@ -208,7 +208,6 @@ class TopicLog:
             self._writer.cut_back(segment)
             self._segments.seal(segment)
         self._segments.bury()
-        self._reader.hints.clear()
         self._synced_end = self.end
 
     # Reading.
