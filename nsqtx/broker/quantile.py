@@ -71,12 +71,14 @@ def summary(
     buckets = sorted(counts)
     percentiles = []
     for quantile in quantiles:
-        value = 0.0
+        value = 0
         rank = math.ceil(quantile * total)
         for bucket in buckets:
             rank -= counts[bucket]
             if rank <= 0:
-                value = float(round(math.exp((bucket + 0.5) * _GROWTH)))
+                value = round(math.exp((bucket + 0.5) * _GROWTH))
                 break
-        percentiles.append({"quantile": quantile, "value": value})
+        # Numbers as Go writes them: 1, not 1.0.
+        whole = int(quantile)
+        percentiles.append({"quantile": whole if whole == quantile else quantile, "value": value})
     return {"count": total, "percentiles": percentiles}

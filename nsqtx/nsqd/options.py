@@ -207,6 +207,8 @@ def start_error(options: NsqdOptions) -> str | None:
     for name in ("sync_every", "max_bytes_per_file", "max_msg_size", "max_body_size"):
         if getattr(options, name) < 1:
             return f"--{name.replace('_', '-')} must be positive"
+    if options.mem_queue_size < 0:
+        return "--mem-queue-size must not be negative"
     defaults = NsqdOptions()
     for name in NOT_YET:
         if getattr(options, name) != getattr(defaults, name):

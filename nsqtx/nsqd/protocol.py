@@ -30,6 +30,8 @@ log = Logger(namespace="nsqd.tcp")
 #: After a fatal error we send no more but read on for this long (seconds), so that the kernel does
 #: not answer bytes under way with a reset, which can cost the client the error frame.
 LINGER = 1.0
+#: The deadline is this much later (seconds) than the heartbeat that is due at the same moment.
+GRACE = 0.05
 
 
 @implementer(IHalfCloseableProtocol)
@@ -141,14 +143,14 @@ class NsqdProtocol(Protocol):
         self._deadline = None
         limit = 2 * self.session.settings.heartbeat_interval / 1000
         if limit > 0:
-            left = self.session.last_command + limit - self._clock.seconds()
-            self._deadline = self._clock.callLater(max(left, 0.001), self._check_deadline)
+            left = self.session.last_command + limit + GRACE - self._clock.seconds()
+            self._deadline = self._clock.callLater(max(left, 0.0), self._check_deadline)
 
     def _check_deadline(self) -> None:
         limit = 2 * self.session.settings.heartbeat_interval / 1000
         if limit <= 0:
             return
-        if self.session.last_command + limit <= self._clock.seconds() + 0.001:
+        if self.session.last_command + limit <= self._clock.seconds():
             self.session.ended()
         else:
             self._arm_deadline()

@@ -296,6 +296,11 @@ def test_sizes_that_make_no_sense_are_refused(flag: str, number: str) -> None:
     assert start_error(options_of(f"--{flag}=1")) is None
 
 
+def test_a_negative_queue_is_refused() -> None:
+    """With the original it ends nsqd at the first topic."""
+    assert start_error(options_of("--mem-queue-size=-1")) == "--mem-queue-size must not be negative"
+
+
 def test_a_feature_that_is_not_built_yet_is_not_ignored() -> None:
     """Each of its options is refused by name when it is given."""
     rows = {row.flag.replace("-", "_"): row for row in TABLE}
