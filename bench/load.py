@@ -52,12 +52,22 @@ class Consume(NamedTuple):
     ready: int
 
 
-def publish_commands(job: Publish) -> list[bytes]:
-    """The commands that are sent round and round."""
+def publish_rounds(job: Publish) -> list[list[bytes]]:
+    """The commands that are sent round and round, in blocks that are sent as one piece."""
     if job.batch:
-        rounds = 16 if job.size == 0 else 1
-        return [mpub(job.topic, bodies(job.batch, job.size, seed)) for seed in range(1, rounds + 1)]
-    return [pub(job.topic, body) for body in bodies(256 if job.size == 0 else 1, job.size)]
+        seeds = range(16 if job.size == 0 else 1)
+        commands = [mpub(job.topic, bodies(job.batch, job.size, seed)) for seed in seeds]
+    else:
+        commands = [pub(job.topic, body) for body in bodies(256 if job.size == 0 else 1, job.size)]
+    per_block = max(1, min(job.window // 4, job.commands))
+    while job.commands % per_block:
+        per_block -= 1
+    while len(commands) < per_block:
+        commands += commands
+    return [
+        commands[start : start + per_block]
+        for start in range(0, len(commands) - per_block + 1, per_block)
+    ]
 
 
 def connect(port: int) -> socket.socket:
@@ -78,16 +88,9 @@ def count_oks(data: bytes, phase: int) -> int:
 
 def publish_pipelined(job: Publish) -> float:
     """Send blocks of commands, with at most ``window`` of them unanswered."""
-    commands = publish_commands(job)
-    per_block = max(1, min(job.window // 4, job.commands))
-    while job.commands % per_block:
-        per_block -= 1
-    while len(commands) < per_block:
-        commands += commands
-    blocks = [
-        b"".join(commands[start : start + per_block])
-        for start in range(0, len(commands) - per_block + 1, per_block)
-    ]
+    rounds = publish_rounds(job)
+    per_block = len(rounds[0])
+    blocks = [b"".join(commands) for commands in rounds]
     sock = connect(job.port)
     sent = answered_bytes = phase = turn = 0
     wanted = job.commands * len(OK)
@@ -109,7 +112,7 @@ def publish_pipelined(job: Publish) -> float:
 
 def publish_awaiting(job: Publish) -> float:
     """Publish, wait for the OK, publish; on several connections at once."""
-    commands = publish_commands(job)
+    commands = [command for block in publish_rounds(job) for command in block]
     socks = [connect(job.port) for _ in range(job.connections)]
     by_descriptor = {sock.fileno(): sock for sock in socks}
     poll = select.epoll()

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.ceiling import start_ceiling, stop_ceiling
-from bench.load import Consume, Publish, publish_commands
+from bench.load import Consume, Publish, publish_rounds
 from bench.measure import Result, call_nanoseconds, run_jobs
 from tests.support.daemon import Daemon
 
@@ -56,7 +56,7 @@ def publishing(
         return run_jobs(nsqd.pid, [job._replace(port=nsqd.tcp_port, topic=topic)], messages)
 
     def on_ceiling() -> Result:
-        lengths = [len(command) for command in publish_commands(job)]
+        lengths = [len(command) for block in publish_rounds(job) for command in block]
         process, port = start_ceiling({"lengths": lengths})
         try:
             return run_jobs(process.pid, [job._replace(port=port)], messages)
