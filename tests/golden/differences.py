@@ -27,7 +27,7 @@ _SCANNED_AT_ONCE = (
 )
 
 # Where a topic's log is: what the disk refused is named in the same words, but by our path.
-_LOG = "open <datapath>/nsqd/nsqtx/t/<str>: no such file or directory"
+_LOG = "open <datapath>/nsqd/<str>/t/<str>.log: no such file or directory"
 _OTHER_FILES = (
     "nsqtx keeps a topic in a log of its own, so the path in the system's text is another; the "
     "fixed part and the form `open <path>: <reason>` are the original's"
