@@ -1,0 +1,80 @@
+"""What an installation offers: the command, the twistd plugin, the version, the types."""
+
+from __future__ import annotations
+
+import importlib
+from importlib.metadata import distribution
+from pathlib import Path
+from typing import Any
+
+import pytest
+from twisted.application.service import IServiceMaker
+from twisted.plugin import getPlugins
+from twisted.python.reflect import namedAny
+
+import nsqtx
+from nsqtx.nsqd import tap
+from nsqtx.version import NSQ_VERSION, RUNTIME, __version__
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_the_version_is_said_once() -> None:
+    """Metadata has it from the module."""
+    assert distribution("nsqtx").version == __version__
+
+
+def test_clients_find_the_version_of_nsq() -> None:
+    """The one of the original stands where they look; ours is beside it, easy to parse."""
+    assert NSQ_VERSION == "1.3.0"
+    assert RUNTIME.startswith(f"nsqtx-{__version__}-python3.")
+    assert not set(" ()") & set(RUNTIME)
+
+
+def test_the_command_is_called_nsqd() -> None:
+    """The entry point leads to main."""
+    commands = distribution("nsqtx").entry_points.select(group="console_scripts")
+    assert {command.name for command in commands} == {"nsqd"}
+    assert commands["nsqd"].load() is tap.main
+
+
+def test_twistd_finds_nsqd() -> None:
+    """The plugin has no code of its own: it names the module that makes the service."""
+    offered: list[Any] = list(getPlugins(IServiceMaker))
+    makers = [maker for maker in offered if getattr(maker, "module", "").startswith("nsqtx.")]
+    assert [(maker.tapname, maker.module) for maker in makers] == [("nsqd", "nsqtx.nsqd.tap")]
+    (maker,) = makers
+    assert maker.options is tap.Options
+    assert namedAny(maker.module).makeService is tap.makeService
+    assert maker.description
+
+
+def test_types_are_published() -> None:
+    """Type checkers look for that file."""
+    assert nsqtx.__file__ is not None
+    assert Path(nsqtx.__file__).with_name("py.typed").exists()
+
+
+@pytest.mark.parametrize("name", ["attrs", "klein", "treq", "twisted"])
+def test_what_is_needed_is_declared(name: str) -> None:
+    """With the lowest version that will do."""
+    required = distribution("nsqtx").requires or []
+    (found,) = [each for each in required if each.startswith(name) and "extra" not in each]
+    assert ">=" in found
+
+
+def modules() -> list[str]:
+    """Every module of the package."""
+    package = ROOT / "nsqtx"
+    return sorted(
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        for path in package.rglob("*.py")
+    )
+
+
+@pytest.mark.parametrize("name", modules())
+def test_every_public_name_is_there(name: str) -> None:
+    """What __all__ lists exists."""
+    module = importlib.import_module(name)
+    missing = [each for each in getattr(module, "__all__", []) if not hasattr(module, each)]
+    assert missing == []
