@@ -122,9 +122,9 @@ class ITopicLog(Interface):
         """Call ``done`` once all that was appended so far is on stable storage.
 
         One fdatasync, off the reactor's thread, serves all who wait (group commit). On failure
-        everything not yet committed is cut off the log again (`end` moves back) *before* the
-        callbacks run with the error. Callbacks run on the reactor's thread, in order of calls,
-        never from inside this method.
+        everything not yet committed is cut off the log again *before* the callbacks run with the
+        error; the log goes on at later positions. Callbacks run on the reactor's thread, in the
+        order of the calls, never from inside this method.
         """
 
     def read(start: int, stop: int, size: int) -> tuple[list[bytes], int]:

@@ -38,7 +38,7 @@ class Broker:
 
     ``seconds`` is the clock (`IReactorTime.seconds`). ``on_change(kind, topic, channel)`` is told
     of ``"topic made"``, ``"topic gone"``, ``"channel made"`` and ``"channel gone"``;
-    ``on_failure(text)`` of checkpoints that the disk refused.
+    ``on_failure(text)`` of what the disk refused and nobody waits for.
     """
 
     store: IStore
@@ -85,6 +85,7 @@ class Broker:
             self._busy.add,
             self._channel_made,
             self._channel_gone,
+            self.on_failure,
             started=self.autostart,
         )
         self.topics[name] = topic

@@ -12,7 +12,7 @@ from nsqtx.broker.errors import Exiting, TooManyConsumers
 from nsqtx.broker.quantile import LatencyWindow
 from nsqtx.broker.returned import DeferredMessages, RequeuedMessages, next_frame
 from nsqtx.broker.subscription import DELIVER_BYTES, Subscription
-from nsqtx.interfaces import ChannelState, ISubscriber, Pending
+from nsqtx.interfaces import ChannelState, ISubscriber, Pending, StorageError
 from nsqtx.wire.frames import attempts_of, id_of
 from nsqtx.wire.guid import position_of
 from nsqtx.wire.names import is_ephemeral
@@ -28,7 +28,8 @@ class Channel:
     subscription, `deferred` or `requeued`, or finished, which is no place at all.
 
     ``changed`` is called whenever the checkpoint is no longer true, ``wake`` when `scan` has
-    something to look for, ``emptied`` when the last consumer leaves.
+    something to look for, ``emptied`` when the last consumer leaves, ``failed`` with a text when
+    the log cannot be read.
     """
 
     topic_name: str
@@ -39,6 +40,7 @@ class Channel:
     changed: Callable[[], None]
     wake: Callable[[Channel], None]
     emptied: Callable[[Channel], None]
+    failed: Callable[[str], None]
     latency: LatencyWindow | None = None
     deferred: DeferredMessages = attrs.Factory(DeferredMessages)
     paused: bool = False
@@ -50,6 +52,8 @@ class Channel:
     requeue_count: int = 0
     timeout_count: int = 0
     sent_count: int = 0
+    #: Why the log could not be read when it was last tried.
+    read_failure: str | None = None
     _turn: int = 0
     _pumping: bool = False
 
@@ -169,12 +173,21 @@ class Channel:
         if size > DELIVER_BYTES:
             # No huge writes: as many as make about `DELIVER_BYTES`, at least one.
             count = min(count, max(1, DELIVER_BYTES * len(backlog.fresh) // size))
-        if not requeued:
-            return backlog.take(count)
-        again = requeued.take(-(-count // 2) if len(backlog) else count, DELIVER_BYTES)
-        if len(again) < count:
-            again += backlog.take(count - len(again))
-        return again
+        records: list[bytes] = []
+        try:
+            if requeued:
+                records = requeued.take(-(-count // 2) if len(backlog) else count, DELIVER_BYTES)
+                count -= len(records)
+            if count:
+                records += backlog.take(count)
+            self.read_failure = None
+        except StorageError as error:
+            # What is in the log stays there; the next scan tries again.
+            if str(error) != self.read_failure:
+                self.read_failure = str(error)
+                self.failed(self.read_failure)
+            self.wake(self)
+        return records
 
     # Consumers.
 
@@ -227,7 +240,8 @@ class Channel:
                 requeued.put(next_frame(record) if attempts else record)
             self.changed()
         self.pump()
-        return bool(self.deferred) or any(owner.in_flight for owner in self.owners())
+        waiting = bool(self.deferred) or self.read_failure is not None
+        return waiting or any(owner.in_flight for owner in self.owners())
 
     # What an operator does.
 

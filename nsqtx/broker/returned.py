@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Iterator
+from itertools import islice
 
 import attrs
 
@@ -84,11 +85,11 @@ class RequeuedMessages:
     def _fetch(self) -> None:
         """Read the next spilled messages, up to `FETCH` of them."""
         assert self.log is not None
-        pop = self._spilled.popleft
-        wanted = [pop() for _ in range(min(FETCH, len(self._spilled)))]
+        wanted = list(islice(self._spilled, FETCH))
         positions = sorted(position for position, _ in wanted)
         found = dict(zip(positions, self.log.fetch(positions), strict=True))
         for position, attempts in wanted:
+            self._spilled.popleft()
             record = found[position]
             if record is not None:
                 self._frames.append(with_attempts(record, attempts + 1) if attempts else record)

@@ -36,7 +36,7 @@ class Topic:
 
     ``log`` is None for an ``#ephemeral`` topic. ``changed`` is called whenever the checkpoint is
     no longer true, ``wake`` when a channel has something for `scan`, ``channel_made`` and
-    ``channel_gone`` when the set of channels changed.
+    ``channel_gone`` when the set of channels changed, ``failed`` when the log cannot be read.
     """
 
     name: str
@@ -47,6 +47,7 @@ class Topic:
     wake: Callable[[Channel], None]
     channel_made: Callable[[Topic, Channel], None]
     channel_gone: Callable[[Topic, Channel], None]
+    failed: Callable[[str], None]
     channels: dict[str, Channel] = attrs.Factory(dict)
     paused: bool = False
     started: bool = True
@@ -228,6 +229,7 @@ class Topic:
             partial(self.changed, self),
             self.wake,
             self._channel_emptied,
+            self.failed,
             latency,
         )
         channel.backlog.tail = self.held.cursor
@@ -335,6 +337,9 @@ class Topic:
             self._restore_held(state.held, state.end)
             for part in state.channels:
                 self._add_channel(part.name).restore(part, state.end)
+            # Before what comes later: the checkpoint may have been taken between the making of
+            # the first channel and handing it what was held.
+            self.release()
         for batch in self.log.replay(start):
             self._replay(batch)
         self.end = self.log.end

@@ -133,4 +133,5 @@ def remote_address(transport: ITransport) -> tuple[str, str]:
     host = getattr(peer, "host", None)
     if host is None:
         return "", "@"
+    host = host.removeprefix("::ffff:")  # IPv4 on a socket that takes both
     return host, f"[{host}]:{peer.port}" if ":" in host else f"{host}:{peer.port}"

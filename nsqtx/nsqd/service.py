@@ -172,7 +172,7 @@ class NsqdService(Service):
                 port = self._listen("HTTP", options.http_address, NsqdApi(node).site())
                 node.http_port = port_number(port)
         except ListenError as error:
-            raise StartError(str(error)) from None
+            raise StartError(f"failed to instantiate nsqd - {error}") from None
         if not options.broadcast_tcp_port:
             options.broadcast_tcp_port = max(0, node.tcp_port)
         if not options.broadcast_http_port:

@@ -303,3 +303,25 @@ def test_sampling_drops_for_the_channel() -> None:
     assert 800 < len(subscriber.records) < 1200
     assert len(subscription.in_flight) == len(subscriber.records)
     assert bench.channel.depth == 0
+
+
+def test_a_log_that_cannot_be_read_is_tried_again() -> None:
+    """While reading fails nothing is lost and it is said once; when it works all of it comes."""
+    bench = Bench(mem_queue_size=2)
+    failures: list[str] = []
+    bench.channel.failed = failures.append
+    bodies = [b"%d" % i for i in range(8)]
+    bench.publish(*bodies)
+    consumer, subscription = bench.consumer(5)
+    subscription.set_ready(0)
+    log = bench.store.logs["t"]
+    for id in consumer.take():
+        subscription.requeue(id, 0)
+    log.refuse_reads = "read t: input/output error"
+    subscription.set_ready(20)
+    for _ in range(3):
+        bench.pass_time(0.1)
+    assert failures == ["read t: input/output error"]
+    log.refuse_reads = None
+    bench.pass_time(0.1)
+    assert sorted(consumer.bodies) == bodies

@@ -282,6 +282,19 @@ def test_without_a_checkpoint_the_known_channels_get_the_whole_log() -> None:
     assert consume(again, "t", "c").bodies == [b"1", b"2"]
 
 
+def test_a_crash_between_the_first_channel_and_its_messages() -> None:
+    """What was held when the first channel's checkpoint was taken comes first, and once."""
+    store = ListStore()
+    broker = make_broker(store)
+    topic = broker.get_topic("t")
+    topic.publish([b"1"])
+    topic.get_channel("c")  # its checkpoint still has the message as held
+    topic.publish([b"2"])
+    again = make_broker(store)
+    again.load({})
+    assert consume(again, "t", "c").bodies == [b"1", b"2"]
+
+
 def test_the_floor_is_below_all_that_is_unfinished() -> None:
     """The log may delete what all channels finished, and nothing else."""
     store = ListStore()

@@ -24,6 +24,7 @@ class ListLog:
     saved: TopicState | None = None
     released: int = 0
     refuse: str | None = None
+    refuse_reads: str | None = None
     commits: list[Callable[[StorageError | None], None]] = attrs.Factory(list)
     closed: bool = False
     reads: int = 0
@@ -31,6 +32,10 @@ class ListLog:
     def _check(self) -> None:
         if self.refuse is not None:
             raise StorageError(self.refuse)
+
+    def _check_read(self) -> None:
+        if self.refuse_reads is not None:
+            raise StorageError(self.refuse_reads)
 
     def append(self, count: int, data: bytes, due: int = 0) -> None:
         self._check()
@@ -44,6 +49,7 @@ class ListLog:
 
     def read(self, start: int, stop: int, size: int) -> tuple[list[bytes], int]:
         self.reads += 1
+        self._check_read()
         records: list[bytes] = []
         position = start
         for batch in self.batches:
@@ -58,6 +64,7 @@ class ListLog:
         return records, stop
 
     def fetch(self, positions: Sequence[int]) -> list[bytes | None]:
+        self._check_read()
         assert list(positions) == sorted(positions)
         known = {b.first + i: record for b in self.batches for i, record in enumerate(b.records)}
         return [known.get(position) for position in positions]
