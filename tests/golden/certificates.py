@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import ipaddress
 import ssl
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +92,10 @@ def client_context(certificates: Path, settings: dict[str, Any]) -> ssl.SSLConte
         # OpenSSL refuses old versions unless asked twice; here the daemon must refuse them.
         context.set_ciphers("ALL:@SECLEVEL=0")
         context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
-    context.maximum_version = highest
+    with warnings.catch_warnings():
+        # Python warns of old versions. Here they are wanted, to be refused by the daemon.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.maximum_version = highest
     if "ciphers" in settings:
         context.set_ciphers(settings["ciphers"])
     if settings.get("client_cert"):

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-__all__ = ["Conversation", "ScriptedDaemon", "close_after", "say"]
+__all__ = ["Conversation", "ScriptedDaemon", "close_after", "pause_then", "receive", "say"]
 
 # Talks to one accepted connection; the connection is closed when it returns.
 Conversation = Callable[[socket.socket], None]
@@ -74,14 +74,16 @@ class ScriptedDaemon:
         log = os.dup(stderr)
         for kind, conversation in self._conversations.items():
             listener = socket.create_server(("127.0.0.1", 0))
-            self._sockets.append(listener)
-            threading.Thread(
-                target=self._accept, args=(listener, conversation), daemon=True
-            ).start()
+            self.serve(listener, conversation)
             port = listener.getsockname()[1]
             os.write(log, f"[nsqd] INFO: {kind}: listening on 127.0.0.1:{port}\n".encode())
         os.close(log)
         return self
+
+    def serve(self, listener: socket.socket, conversation: Conversation) -> None:
+        """Talk to everyone who connects there."""
+        self._sockets.append(listener)
+        threading.Thread(target=self._accept, args=(listener, conversation), daemon=True).start()
 
     def _accept(self, listener: socket.socket, conversation: Conversation) -> None:
         while True:
