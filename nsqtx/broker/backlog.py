@@ -154,12 +154,12 @@ class Backlog:
         if not ranges:
             self.behind = 0  # what damage took from the log is not waited for
 
-    def skip_to(self, position: int) -> None:
-        """Nothing is, nor will be, between the end of what was received and ``position``."""
-        if self.ranges:
-            self.ranges[-1] = (self.ranges[-1][0], position)
-        else:
+    def skip(self, end: int, position: int) -> None:
+        """The log ended at ``end`` and goes on at ``position``, with nothing in between."""
+        if not self.ranges:
             self.tail = position
+        elif self.ranges[-1][1] == end:
+            self.ranges[-1] = (self.ranges[-1][0], position)
 
     def unread(self) -> list[tuple[int, int]]:
         """The ranges still to be taken, the window's part included."""

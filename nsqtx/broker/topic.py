@@ -342,10 +342,10 @@ class Topic:
             self.release()
         for batch in self.log.replay(start):
             self._replay(batch)
-        self.end = self.log.end
-        self.held.skip_to(self.end)
+        end, self.end = self.end, self.log.end
+        self.held.skip(end, self.end)
         for channel in self.channels.values():
-            channel.backlog.skip_to(self.end)
+            channel.backlog.skip(end, self.end)
             channel.message_count = 0
         self.release()
 

@@ -109,6 +109,15 @@ class History(RuleBasedStateMachine):
             else:
                 self.channel.pause()
 
+    @precondition(lambda self: self.topic.holding)
+    @rule()
+    def empty_topic(self) -> None:
+        """What the topic holds is dropped, and nothing else."""
+        before = self.in_places()
+        self.topic.empty()
+        self.finished |= before - self.in_places()
+        assert self.topic.depth == 0
+
     @rule()
     def restart(self) -> None:
         """A clean one: attempts are kept, and nothing that was finished comes again."""
