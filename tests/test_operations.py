@@ -1,0 +1,77 @@
+"""doc/operations.md says what is so: options, levels, files and figures by their names."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from twisted.internet.task import Clock
+
+from nsqtx.broker.broker import Broker, Settings
+from nsqtx.broker.stats import topic_stats
+from nsqtx.nsqd.options import NsqdOptions
+from nsqtx.options import Declared, declared
+from nsqtx.storage.layout import ROOT
+from nsqtx.storage.metadata import FILE_NAME
+from nsqtx.storage.volume import DURABILITIES
+from tests.support.lists import ListStore
+
+DOCUMENT = (Path(__file__).parents[1] / "doc/operations.md").read_text(encoding="utf-8")
+#: Defaults that are another on each host.
+HOSTS = {"node_id": "of the host name", "broadcast_address": "the host name"}
+
+
+def table(head: str) -> list[list[str]]:
+    """The cells of the table with that head, without the head."""
+    _, found, rest = DOCUMENT.partition(f"\n| {head} |\n")
+    assert found, f"no table with the head {head}"
+    lines = rest.split("\n\n", 1)[0].splitlines()[1:]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def row_of(each: Declared) -> list[str]:
+    """What the table says of an option."""
+    default = HOSTS.get(each.name)
+    if default is None:
+        text = each.kind.default_text(each.default).strip('"')
+        if each.name == "log_level":
+            text = each.default
+        default = f"`{text}`" if each.default not in ("", []) else ""
+    return [f"`--{each.flag}`", f"`{each.key}`" if each.key else "", default, each.help]
+
+
+def test_the_table_of_options_is_the_declaration() -> None:
+    """Flag, key, default and meaning of each, in the order of the declaration."""
+    found = table("flag | key | default | meaning")
+    assert found == [[cell.strip() for cell in row_of(each)] for each in declared(NsqdOptions)]
+
+
+def test_every_level_of_durability_is_explained() -> None:
+    """By its name, in the order of what it promises."""
+    head = "`--durability` | OK means | nsqd is killed | the machine loses power | what it costs"
+    levels = [re.findall("`(.*?)`", row[0])[0] for row in table(head)]
+    assert levels == list(DURABILITIES)
+
+
+def test_files_are_called_what_they_are_called() -> None:
+    """The layout shown is the layout used."""
+    assert f"        {FILE_NAME} " in DOCUMENT
+    assert f"        {ROOT}/\n" in DOCUMENT
+
+
+@pytest.mark.parametrize(
+    ("figure", "of"), [(row[0].strip("`"), row[1]) for row in table("figure | of | look out for")]
+)
+def test_figures_to_watch_are_in_stats(figure: str, of: str) -> None:
+    """Each is a key of /stats, where it is said to be."""
+    broker = Broker(ListStore(), Clock().seconds, Settings())
+    broker.get_topic("t").get_channel("c")
+    topics = topic_stats(broker)
+    assert topics is not None
+    places = {
+        "nsqd": {"health", "memory", "start_time", "version"},
+        "topic": set(topics[0]),
+        "channel": set(topics[0]["channels"][0]),
+    }
+    assert figure in places[of]
