@@ -246,7 +246,7 @@ def test_max_channel_consumers() -> None:
     assert str(caught.value) == "consumers for t:c exceeds limit of 1"
 
 
-def test_the_window_is_bounded_and_refilled_from_the_log() -> None:
+def test_s8_the_window_is_bounded_and_refilled_from_the_log() -> None:
     """Beyond mem_queue_size messages stay in the log; they all come, in order."""
     bench = Bench(mem_queue_size=10)
     bodies = [b"%d" % i for i in range(1000)]

@@ -107,7 +107,7 @@ def test_s7_mpub_is_all_or_nothing() -> None:
     assert consumer.bodies == [b"3"]
 
 
-def test_deferred_messages_come_when_they_are_due() -> None:
+def test_s5_deferred_messages_come_when_they_are_due() -> None:
     """A deferred message is not in the depth, and is delivered at its time, never before (S5)."""
     clock = Clock()
     clock.advance(1_700_000_000)

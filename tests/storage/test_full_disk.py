@@ -35,7 +35,7 @@ def _fill(log: TopicLog, body: bytes) -> list[Batch]:
 
 
 @pytest.mark.parametrize("room", range(SIZE + 1))
-def test_no_room_at_every_byte_of_an_append(room: int) -> None:
+def test_s3_no_room_at_every_byte_of_an_append(room: int) -> None:
     """Wherever a write runs out of room, all of it is refused and nothing else is touched."""
     disk = SimulatedDisk()
     store = make_store(disk)
@@ -95,7 +95,7 @@ def test_a_failing_disk() -> None:
     assert store.health is None
 
 
-def test_consumers_make_room() -> None:
+def test_s3_consumers_make_room() -> None:
     """On a full disk, releasing what was read gives room, and publishing works again."""
     disk = SimulatedDisk(capacity=64 * 1024)
     store = make_store(disk, segment_size=10_000)

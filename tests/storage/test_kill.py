@@ -97,7 +97,7 @@ def _check(store: Store, history: History) -> None:
 
 @pytest.mark.parametrize("tear", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize("durability", ["os", "fsync"])
-def test_killed_anywhere(durability: str, tear: float) -> None:
+def test_s2_killed_anywhere(durability: str, tear: float) -> None:
     """Wherever a kill comes, what was appended and saved is there after it (S2)."""
     total = SimulatedDisk()
     _scenario(total, History(), Now(), durability)

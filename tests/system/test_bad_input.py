@@ -149,7 +149,7 @@ def test_abuse_does_not_grow_nsqd_nor_disturb_others(daemon: Daemon) -> None:
     assert "Traceback" not in daemon.log
 
 
-def test_half_sent_bodies_are_bounded(daemon: Daemon) -> None:
+def test_s8_half_sent_bodies_are_bounded(daemon: Daemon) -> None:
     """Connections that announce bodies and never send them cost nothing like those bodies."""
     before = memory(daemon.pid)
     clients = [WireClient(daemon.tcp) for _ in range(100)]
@@ -162,7 +162,7 @@ def test_half_sent_bodies_are_bounded(daemon: Daemon) -> None:
     still_works(daemon)
 
 
-def test_a_client_that_does_not_read_does_not_grow_nsqd(daemon: Daemon) -> None:
+def test_s8_a_client_that_does_not_read_does_not_grow_nsqd(daemon: Daemon) -> None:
     """S8: messages for a consumer that never reads stay in the log, and OKs unread stop a flood."""
     with WireClient(daemon.tcp) as sleeper, WireClient(daemon.tcp) as publisher:
         sleeper.subscribe("flood", "c", ready=2500)
