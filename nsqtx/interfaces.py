@@ -104,8 +104,8 @@ class ITopicLog(Interface):
     Every method runs on the reactor's thread and is short. All of them may raise `StorageError`.
     """
 
-    end: int = Attribute("The position after the last record: the next append starts here.")  # type: ignore[assignment]
-    must_commit: bool = Attribute(  # type: ignore[assignment]
+    end: int = Attribute("The position after the last record: the next append starts here.")
+    must_commit: bool = Attribute(
         "True when an append is only safe after `commit` (durability ``fsync``)."
     )
 

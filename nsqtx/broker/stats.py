@@ -45,9 +45,7 @@ def _topic(
         "message_count": topic.message_count,
         "message_bytes": topic.message_bytes,
         "paused": topic.paused,
-        "e2e_processing_latency": summary(
-            windows, broker.settings.latency_quantiles, broker.now()
-        ),
+        "e2e_processing_latency": summary(windows, broker.settings.latency_quantiles, broker.now()),
     }
 
 
@@ -59,7 +57,5 @@ def _channel(broker: Broker, channel: Channel, topic: str, clients: bool) -> dic
         "client_count": len(subscribers),
         "clients": [each.stats(topic) for each in subscribers] if clients else None,
         "paused": channel.paused,
-        "e2e_processing_latency": summary(
-            windows, broker.settings.latency_quantiles, broker.now()
-        ),
+        "e2e_processing_latency": summary(windows, broker.settings.latency_quantiles, broker.now()),
     }

@@ -130,8 +130,7 @@ class Link:
 def remote_address(transport: ITransport) -> tuple[str, str]:
     """The peer's host and ``host:port``; of a Unix socket, nothing and ``@`` (nsqd-tcp 1)."""
     peer = transport.getPeer()
-    host = getattr(peer, "host", None)
-    if host is None:
+    if not isinstance(peer, (IPv4Address, IPv6Address)):
         return "", "@"
-    host = host.removeprefix("::ffff:")  # IPv4 on a socket that takes both
+    host = peer.host.removeprefix("::ffff:")  # IPv4 on a socket that takes both
     return host, f"[{host}]:{peer.port}" if ":" in host else f"{host}:{peer.port}"

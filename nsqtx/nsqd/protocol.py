@@ -67,7 +67,7 @@ class NsqdProtocol(Protocol):
             return
         try:
             self.session.receive(data)
-        except Exception:
+        except Exception:  # noqa: BLE001
             # A bug costs this connection, not the daemon.
             log.failure("[{address}] - connection closed", address=self.session.address)
             self.session.closed = True
@@ -189,7 +189,8 @@ class NsqdFactory(Factory):
         self.lingers = False
         if not self.connections:
             return succeed(None)
-        self._all_gone = done = Deferred()
+        done: Deferred[None] = Deferred()
+        self._all_gone = done
         for protocol in list(self.connections):
             protocol.session.dropped()
         cut = self.node.clock.callLater(patience, self._cut)

@@ -62,6 +62,17 @@ class StartError(Exception):
     """nsqd cannot start; the text is for the operator."""
 
 
+def settle_heap() -> None:
+    """Tell the garbage collector that what there is will stay, and to look seldom for more.
+
+    Every message in flight is a tuple, which the default thresholds would look through some
+    thousand times a second. What the daemon holds is freed by reference counts.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+
+
 class NsqdService(Service):
     """One nsqd: starts by loading the data path and listening, stops by writing everything down.
 
@@ -195,8 +206,7 @@ class NsqdService(Service):
                 self._adopt(topics)
         except (MetadataError, StorageError) as error:
             raise StartError(f"failed to load metadata - {error}") from None
-        gc.collect()
-        gc.freeze()
+        settle_heap()
 
     def _adopt(self, topics: Iterable[TopicMetadata]) -> None:
         """Make the topics of an ``nsqd.dat`` that the original wrote."""
@@ -215,7 +225,7 @@ class NsqdService(Service):
         """A bug in one round must not end all rounds."""
         try:
             run()
-        except Exception:
+        except Exception:  # noqa: BLE001
             log.failure("periodic work")
 
     def _broken(self, failure: Failure) -> None:
@@ -234,7 +244,9 @@ class NsqdService(Service):
         elif kind == "topic gone":
             log.info("TOPIC({topic}): deleting", topic=topic.name)
         elif channel is not None:
-            text = "new channel({channel})" if kind == "channel made" else "deleting channel {channel}"
+            text = (
+                "new channel({channel})" if kind == "channel made" else "deleting channel {channel}"
+            )
             log.info("TOPIC({topic}): " + text, topic=topic.name, channel=channel.name)
         persistent = not topic.ephemeral and not (channel is not None and channel.ephemeral)
         if persistent:

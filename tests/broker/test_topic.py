@@ -23,8 +23,8 @@ def make_broker(store: ListStore, clock: Clock | None = None, **settings: int) -
 
 def consume(broker: Broker, topic: str, channel: str, ready: int = 1000) -> RecordingSubscriber:
     subscriber = RecordingSubscriber()
-    subscription = broker.topics[topic].channels[channel].subscribe(
-        subscriber, 60 * SECOND, 900 * SECOND
+    subscription = (
+        broker.topics[topic].channels[channel].subscribe(subscriber, 60 * SECOND, 900 * SECOND)
     )
     subscription.set_ready(ready)
     return subscriber

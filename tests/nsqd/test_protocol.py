@@ -185,7 +185,7 @@ def test_half_close_inside_a_body() -> None:
 
 def test_a_lost_connection_leaves_nothing_behind() -> None:
     """After the end no timer runs and the node has forgotten the session."""
-    clock, protocol, transport = connect()
+    clock, protocol, _ = connect()
     protocol.dataReceived(b"SUB t c\nRDY 1\n")
     protocol.connectionLost(Failure(ConnectionDone()))
     assert clock.getDelayedCalls() == []

@@ -73,9 +73,7 @@ def test_one_write_for_all_that_a_read_causes() -> None:
     """Answers and messages that one read leads to leave in one write, answers in order."""
     desk = Desk()
     session, connection = desk.open()
-    session.receive(
-        b"SUB t c\nRDY 10\nPUB t\n" + sized(b"a") + b"PUB t\n" + sized(b"b") + b"NOP\n"
-    )
+    session.receive(b"SUB t c\nRDY 10\nPUB t\n" + sized(b"a") + b"PUB t\n" + sized(b"b") + b"NOP\n")
     (data,) = connection.data
     assert data.count(OK) == 3
     assert session.subscription is not None

@@ -85,7 +85,9 @@ def test_nothing_to_sync(log: TopicLog, threads: Threads) -> None:
     assert answers.got == [("a", None)]
 
 
-@pytest.mark.parametrize("what", ["datasync", "sync_directory nsqd.logs/t", "sync_directory nsqd.logs"])
+@pytest.mark.parametrize(
+    "what", ["datasync", "sync_directory nsqd.logs/t", "sync_directory nsqd.logs"]
+)
 def test_a_failed_sync(what: str, disk: SimulatedDisk, log: TopicLog, threads: Threads) -> None:
     """All who wait are told, those of the next group too, and what they appended is gone."""
     answers = Answers()

@@ -378,7 +378,9 @@ def test_read_errors_are_not_loss() -> None:
     batch = append(log, b"a")
     disk.failures["read_at"] = errno.EIO
     for read in (read_all, everything, lambda log: log.fetch([batch.first])):
-        with pytest.raises(StorageError, match=r"read /data/nsqd.logs/t/.*\.log: input/output error"):
+        with pytest.raises(
+            StorageError, match=r"read /data/nsqd.logs/t/.*\.log: input/output error"
+        ):
             read(log)
     assert store.health is None
     disk.failures.clear()

@@ -112,7 +112,7 @@ def test_delete_refused() -> None:
     store = make_store(disk)
     append(store.open("t"), b"x")
     disk.failures["rename"] = errno.EIO
-    with pytest.raises(StorageError, match="rename /data/nsqd.logs/t: input/output error"):
+    with pytest.raises(StorageError, match=r"rename /data/nsqd\.logs/t: input/output error"):
         store.delete("t")
 
 
@@ -168,7 +168,7 @@ def test_start_needs_a_data_path() -> None:
     """Without its directory, or where it cannot be read, a store does not start."""
     disk = SimulatedDisk()
     disk.remove_everything()
-    with pytest.raises(StorageError, match="open /data/nsqd.logs: no such file or directory"):
+    with pytest.raises(StorageError, match=r"open /data/nsqd\.logs: no such file or directory"):
         make_store(disk)
 
 

@@ -18,9 +18,7 @@ def post(address: tuple[str, int], path: str, body: bytes = b"") -> tuple[int, b
     return _request(address, "POST", path, body)
 
 
-def _request(
-    address: tuple[str, int], method: str, path: str, body: bytes
-) -> tuple[int, bytes]:
+def _request(address: tuple[str, int], method: str, path: str, body: bytes) -> tuple[int, bytes]:
     with closing(http.client.HTTPConnection(*address, timeout=30)) as connection:
         connection.request(method, path, body)
         response = connection.getresponse()

@@ -146,7 +146,7 @@ def test_s2_acknowledged_messages_survive_sigkill(tmp_path: Path, seed: int) -> 
         wrong: list[str] = []
         threads = [
             threading.Thread(
-                target=lambda c=channel: wrong.extend(  # type: ignore[misc]
+                target=lambda c=channel: wrong.extend(
                     consume_all(daemon, c, publishers.acknowledged)
                 )
             )

@@ -20,9 +20,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A data path on a tmpfs of 2 MiB."""
     path = tmp_path / "small"
     path.mkdir()
-    subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", os.fspath(path)], check=True
-    )
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", os.fspath(path)], check=True)
     try:
         yield path
     finally:
@@ -31,7 +29,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 def publish_until_refused(daemon: Daemon, start: int) -> list[bytes]:
     """PUB 1,000-byte messages one by one until nsqd says no; those answered OK."""
-    kept = []
+    kept: list[bytes] = []
     with WireClient(daemon.tcp) as client:
         for i in range(start, start + 10_000):
             body = b"%06d" % i + b"x" * 994
