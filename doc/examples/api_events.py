@@ -143,9 +143,7 @@ def main() -> None:
         consume(options.host, options.tcp_port, "archive", archive(options.file))
     else:
         handle = metrics(options.fail, options.ignore, lambda text: print(text, flush=True))
-        consume(
-            options.host, options.tcp_port, "metrics", handle, msg_timeout=options.msg_timeout
-        )
+        consume(options.host, options.tcp_port, "metrics", handle, msg_timeout=options.msg_timeout)
 
 
 if __name__ == "__main__":
