@@ -8,7 +8,7 @@ the newest checkpoint, then the log from where that ends.
 
     <data-path>/
         nsqd.dat                                names of topics and channels      metadata.py
-        nsqd.logs/                                                                store.py
+        nsqd.topics/                                                                store.py
             <topic>/                            named by an encoding              layout.py
                 0006….9f3c01aa.log  ┐
                 0006….9f3c01aa.idx  │ segments  and where their batches are       segments.py

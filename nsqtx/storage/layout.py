@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 #: The directory below the data path that holds everything of ours.
-ROOT = "nsqd.logs"
+ROOT = "nsqd.topics"
 
 _PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789_-")
 _ENCODED = re.compile(r"(?:[a-z0-9_-]|%[0-9a-f]{2})+\Z")

@@ -86,7 +86,7 @@ def test_nothing_to_sync(log: TopicLog, threads: Threads) -> None:
 
 
 @pytest.mark.parametrize(
-    "what", ["datasync", "sync_directory nsqd.logs/t", "sync_directory nsqd.logs"]
+    "what", ["datasync", "sync_directory nsqd.topics/t", "sync_directory nsqd.topics"]
 )
 def test_a_failed_sync(what: str, disk: SimulatedDisk, log: TopicLog, threads: Threads) -> None:
     """All who wait are told, those of the next group too, and what they appended is gone."""
@@ -129,7 +129,7 @@ def test_a_failed_sync_keeps_what_was_committed(
     assert read_all(log) == [batch.records[0] for batch in kept]
     disk.failures.clear()
     kept.append(append(log, b"d"))
-    assert len([n for n in disk.listdir("nsqd.logs/t") if n.endswith(".log")]) == 2
+    assert len([n for n in disk.listdir("nsqd.topics/t") if n.endswith(".log")]) == 2
     log.commit(answers.to("d"))
     threads.run()
     assert everything(log) == kept
@@ -162,7 +162,7 @@ def test_a_failed_commit_over_several_segments(disk: SimulatedDisk, threads: Thr
     disk.failures["datasync"] = errno.EIO
     threads.run()
     assert everything(log) == [kept]
-    assert len([n for n in disk.listdir("nsqd.logs/t") if n.endswith(".log")]) == 1
+    assert len([n for n in disk.listdir("nsqd.topics/t") if n.endswith(".log")]) == 1
     disk.failures.clear()
     assert read_all(log) == kept.records
 
@@ -231,10 +231,10 @@ def test_a_deleted_file_cannot_be_committed(
     answers = Answers()
     append(log, b"a")
     log.commit(answers.to("a"))
-    name = next(n for n in disk.listdir("nsqd.logs/t") if n.endswith(".log"))
-    disk.unlink(f"nsqd.logs/t/{name}")
+    name = next(n for n in disk.listdir("nsqd.topics/t") if n.endswith(".log"))
+    disk.unlink(f"nsqd.topics/t/{name}")
     threads.run()
-    assert answers.got == [("a", f"sync /data/nsqd.logs/t/{name}: no such file or directory")]
+    assert answers.got == [("a", f"sync /data/nsqd.topics/t/{name}: no such file or directory")]
 
 
 def test_uncommitted_messages_are_not_released(
@@ -297,7 +297,7 @@ def test_closing_on_a_failing_disk(disk: SimulatedDisk, threads: Threads) -> Non
     disk.failures.clear()
     with pytest.raises(StorageError):
         store.close()
-    assert "stopped.mark" not in disk.listdir("nsqd.logs")
+    assert "stopped.mark" not in disk.listdir("nsqd.topics")
 
 
 def test_a_thread_that_cannot_run(log: TopicLog, threads: Threads) -> None:

@@ -54,8 +54,8 @@ def _check(disk: SimulatedDisk, batches: list[Batch], lost: list[Batch]) -> None
 
 
 def _files(disk: SimulatedDisk, suffix: str) -> list[str]:
-    names = sorted(disk.listdir("nsqd.logs/t"))
-    return [f"nsqd.logs/t/{name}" for name in names if name.endswith(suffix)]
+    names = sorted(disk.listdir("nsqd.topics/t"))
+    return [f"nsqd.topics/t/{name}" for name in names if name.endswith(suffix)]
 
 
 def _extents(path: str, disk: SimulatedDisk, batches: list[Batch]) -> list[tuple[int, int, Batch]]:

@@ -46,8 +46,8 @@ def test_s3_no_room_at_every_byte_of_an_append(room: int) -> None:
     if room < SIZE:
         with pytest.raises(StorageError) as caught:
             append(log, b"x" * 40)
-        path = next(n for n in disk.listdir("nsqd.logs/t") if n.endswith(".log"))
-        assert str(caught.value) == f"write /data/nsqd.logs/t/{path}: no space left on device"
+        path = next(n for n in disk.listdir("nsqd.topics/t") if n.endswith(".log"))
+        assert str(caught.value) == f"write /data/nsqd.topics/t/{path}: no space left on device"
         assert store.health == str(caught.value)
         assert (disk.used(), log.end) == (used, end)
     else:
@@ -168,14 +168,14 @@ def test_the_data_path_is_deleted() -> None:
     disk.remove_everything()
     with pytest.raises(StorageError) as caught:
         append(log, b"b")
-    assert str(caught.value).startswith("open /data/nsqd.logs/t/")
+    assert str(caught.value).startswith("open /data/nsqd.topics/t/")
     assert str(caught.value).endswith(".log: no such file or directory")
     with pytest.raises(StorageError, match="no such file or directory"):
         log.save(make_state(log.end))
     assert disk.root is None
     other = store.open("u")
     with pytest.raises(
-        StorageError, match=r"open /data/nsqd.logs/u/.*: no such file or directory"
+        StorageError, match=r"open /data/nsqd.topics/u/.*: no such file or directory"
     ) as caught:
         append(other, b"c")
     assert store.health == str(caught.value)
@@ -195,11 +195,11 @@ def test_a_deleted_file_is_noticed_soon() -> None:
     threads = Threads()
     log = make_store(disk, now=now, threads=threads, reports=reports).open("t")
     batches = [append(log, b"a")]
-    name = next(n for n in disk.listdir("nsqd.logs/t") if n.endswith(".log"))
-    disk.unlink(f"nsqd.logs/t/{name}")
+    name = next(n for n in disk.listdir("nsqd.topics/t") if n.endswith(".log"))
+    disk.unlink(f"nsqd.topics/t/{name}")
     now.seconds += 0.06
     batches.append(append(log, b"b"))
-    assert reports == [f"nsqd.logs/t/{name}: deleted by somebody"]
+    assert reports == [f"nsqd.topics/t/{name}: deleted by somebody"]
     assert everything(log) == batches
     for _ in range(3):
         now.seconds += 40
@@ -222,11 +222,11 @@ def test_probe() -> None:
     with pytest.raises(StorageError):
         append(store.open("t"), b"x")
     store.probe()
-    assert store.health == "write /data/nsqd.logs/probe.mark: no space left on device"
+    assert store.health == "write /data/nsqd.topics/probe.mark: no space left on device"
     disk.failures.clear()
     store.probe()
     assert store.health is None
-    assert "probe.mark" not in disk.listdir("nsqd.logs")
+    assert "probe.mark" not in disk.listdir("nsqd.topics")
 
 
 def test_a_failed_sync_shows_in_health() -> None:
@@ -240,7 +240,7 @@ def test_a_failed_sync_shows_in_health() -> None:
     batches = [append(log, b"x")]
     threads.run()
     assert store.health is not None
-    assert store.health.startswith("sync /data/nsqd.logs/t/")
+    assert store.health.startswith("sync /data/nsqd.topics/t/")
     assert reports == [store.health]
     assert everything(log) == batches, "what was answered OK is kept"
     disk.failures.clear()

@@ -117,7 +117,7 @@ def test_s2_killed_anywhere(durability: str, tear: float) -> None:
         store = make_store(disk, durability, seed=30, now=now, threads=threads, reports=reports)
         _check(store, history)
         threads.run()
-        assert not [name for name in disk.listdir("nsqd.logs") if ".deleted." in name]
+        assert not [name for name in disk.listdir("nsqd.topics") if ".deleted." in name]
 
 
 def test_killed_over_and_over() -> None:
@@ -141,4 +141,4 @@ def test_killed_over_and_over() -> None:
     log.tick()
     log.tick()
     assert everything(log) == kept
-    assert len(disk.listdir("nsqd.logs/t")) == 2, "one segment and its index"
+    assert len(disk.listdir("nsqd.topics/t")) == 2, "one segment and its index"

@@ -26,7 +26,7 @@ MIB = 1024 * 1024
 
 def segments(disk: SimulatedDisk, topic: str = "t") -> list[str]:
     """The segment files of a topic."""
-    return sorted(name for name in disk.listdir(f"nsqd.logs/{topic}") if name.endswith(".log"))
+    return sorted(name for name in disk.listdir(f"nsqd.topics/{topic}") if name.endswith(".log"))
 
 
 def test_interfaces() -> None:
@@ -154,10 +154,10 @@ def test_segments_roll() -> None:
     batches = [append(log, b"x" * 300) for _ in range(5)]
     batches.append(append(log, b"y" * 5000))
     batches.append(append(log, b"z"))
-    sizes = [len(disk.read(f"nsqd.logs/t/{name}")) for name in segments(disk)]
+    sizes = [len(disk.read(f"nsqd.topics/t/{name}")) for name in segments(disk)]
     assert sizes == [740, 740, 370, HEADER_SIZE + 5034, HEADER_SIZE + 35]
     assert everything(log) == batches
-    assert len([n for n in disk.listdir("nsqd.logs/t") if n.endswith(".idx")]) == 4
+    assert len([n for n in disk.listdir("nsqd.topics/t") if n.endswith(".idx")]) == 4
 
 
 def test_release_deletes_whole_segments() -> None:
@@ -174,7 +174,7 @@ def test_release_deletes_whole_segments() -> None:
     assert read_all(log) == [batch.records[0] for batch in batches[4:]]
     assert log.fetch([batches[0].first]) == [None]
     log.release(log.end)
-    assert len(disk.listdir("nsqd.logs/t")) == 1, "the active one stays while it is small"
+    assert len(disk.listdir("nsqd.topics/t")) == 1, "the active one stays while it is small"
     assert read_all(log, batches[6].first) == batches[6].records
 
 
@@ -260,7 +260,7 @@ def test_a_segment_that_was_changed_is_not_continued(change: bytes) -> None:
     log.save(make_state(log.end, clean=True))
     log.close()
     store.close()
-    path = f"nsqd.logs/t/{segments(disk)[0]}"
+    path = f"nsqd.topics/t/{segments(disk)[0]}"
     disk.write(path, disk.read(path) + change if change else disk.read(path)[:-1])
     log = make_store(disk, seed=2).open("t")
     after = append(log, b"b")
@@ -379,7 +379,7 @@ def test_read_errors_are_not_loss() -> None:
     disk.failures["read_at"] = errno.EIO
     for read in (read_all, everything, lambda log: log.fetch([batch.first])):
         with pytest.raises(
-            StorageError, match=r"read /data/nsqd.logs/t/.*\.log: input/output error"
+            StorageError, match=r"read /data/nsqd.topics/t/.*\.log: input/output error"
         ):
             read(log)
     assert store.health is None

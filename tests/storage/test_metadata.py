@@ -157,4 +157,4 @@ def test_a_full_disk() -> None:
     with pytest.raises(StorageError, match=r"write /data/nsqd\.dat: no space left on device"):
         write_metadata(store.volume, b"the new one", sync=False)
     assert disk.read(FILE_NAME) == b"old"
-    assert sorted(disk.listdir("")) == ["nsqd.dat", "nsqd.logs"]
+    assert sorted(disk.listdir("")) == ["nsqd.dat", "nsqd.topics"]

@@ -14,7 +14,7 @@ from tests.support.storage import make_state, make_store
 
 
 def _slots(disk: SimulatedDisk) -> Slots:
-    slots = Slots(TopicDirectory(make_store(disk).volume, "nsqd.logs/t"))
+    slots = Slots(TopicDirectory(make_store(disk).volume, "nsqd.topics/t"))
     slots.open()
     return slots
 
@@ -80,8 +80,8 @@ def test_a_power_cut_leaves_what_was_synced(seed: int) -> None:
                 slots.save(make_state(number, f"during{later}"))
             file = disk.open(path)
             file.datasync()
-            disk.sync_directory("nsqd.logs/t")
-            disk.sync_directory("nsqd.logs")
+            disk.sync_directory("nsqd.topics/t")
+            disk.sync_directory("nsqd.topics")
             disk.sync_directory("")
             slots.end_sync(good=True)
             synced = number
@@ -95,6 +95,6 @@ def test_nothing_new_is_not_synced() -> None:
     slots = _slots(SimulatedDisk())
     assert slots.begin_sync() is None
     slots.save(make_state(1))
-    assert slots.begin_sync() == "nsqd.logs/t/checkpoint.a"
+    assert slots.begin_sync() == "nsqd.topics/t/checkpoint.a"
     slots.end_sync(good=True)
     assert slots.begin_sync() is None

@@ -41,9 +41,9 @@ def test_files_of_others_are_left_alone() -> None:
     disk = SimulatedDisk()
     disk.write("t.diskqueue.000000.dat", b"theirs")
     store = make_store(disk)
-    disk.write("nsqd.logs/README", b"note")
+    disk.write("nsqd.topics/README", b"note")
     append(store.open("t"), b"x")
-    disk.write("nsqd.logs/t/note.txt", b"note")
+    disk.write("nsqd.topics/t/note.txt", b"note")
     assert store.topics() == ["t"]
     store = make_store(disk, seed=2)
     assert len(everything(store.open("t"))) == 1
@@ -73,7 +73,7 @@ def test_delete() -> None:
     with pytest.raises(StorageError, match="exiting"):
         append(log, b"y")
     threads.run()
-    assert disk.listdir("nsqd.logs") == ["positions.mark"]
+    assert disk.listdir("nsqd.topics") == ["positions.mark"]
     assert disk.open_files == 0
     again = store.open("t")
     assert again.end == end
@@ -112,7 +112,7 @@ def test_delete_refused() -> None:
     store = make_store(disk)
     append(store.open("t"), b"x")
     disk.failures["rename"] = errno.EIO
-    with pytest.raises(StorageError, match=r"rename /data/nsqd\.logs/t: input/output error"):
+    with pytest.raises(StorageError, match=r"rename /data/nsqd\.topics/t: input/output error"):
         store.delete("t")
 
 
@@ -127,7 +127,7 @@ def test_deleted_files_that_remained() -> None:
     store = make_store(disk, threads=threads, seed=2)
     assert store.topics() == []
     threads.run()
-    assert disk.listdir("nsqd.logs") == ["positions.mark"]
+    assert disk.listdir("nsqd.topics") == ["positions.mark"]
 
 
 def test_files_that_cannot_be_removed() -> None:
@@ -158,7 +158,7 @@ def test_positions_after_the_clock_was_set_back(damaged: bool) -> None:
     store.delete("t")
     disk.restart()
     if damaged:
-        disk.write("nsqd.logs/positions.mark", b"\0" * 12)
+        disk.write("nsqd.topics/positions.mark", b"\0" * 12)
     now = Now(START - 1000)
     log = make_store(disk, seed=2, now=now).open("t")
     assert log.end == (int(now.seconds * 1e6) if damaged else end)
@@ -168,7 +168,7 @@ def test_start_needs_a_data_path() -> None:
     """Without its directory, or where it cannot be read, a store does not start."""
     disk = SimulatedDisk()
     disk.remove_everything()
-    with pytest.raises(StorageError, match=r"open /data/nsqd\.logs: no such file or directory"):
+    with pytest.raises(StorageError, match=r"open /data/nsqd\.topics: no such file or directory"):
         make_store(disk)
 
 
@@ -188,7 +188,7 @@ def test_close_closes_all_logs() -> None:
     batch = append(store.open("t"), b"x")
     store.close()
     disk.power_cut()
-    assert "stopped.mark" in disk.listdir("nsqd.logs")
+    assert "stopped.mark" in disk.listdir("nsqd.topics")
     assert everything(make_store(disk, seed=2).open("t")) == [batch]
 
 
@@ -204,7 +204,7 @@ def test_a_close_that_loses_something_is_not_clean() -> None:
     with pytest.raises(StorageError, match="not orderly"):
         store.close()
     disk.failures.clear()
-    assert "stopped.mark" not in disk.listdir("nsqd.logs")
+    assert "stopped.mark" not in disk.listdir("nsqd.topics")
 
 
 def test_settings_are_checked() -> None:

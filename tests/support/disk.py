@@ -145,7 +145,7 @@ class SimulatedDisk:
     """A file system in memory.
 
     ``capacity`` is in bytes. ``failures`` maps an operation, or an operation and a path such as
-    ``"datasync nsqd.logs/t"`` (a part of the path is enough), to the error number it fails with.
+    ``"datasync nsqd.topics/t"`` (a part of the path is enough), to the error number it fails with.
     ``operations_left`` changes are made before the process is killed; of the write that is hit,
     the share ``tear`` is still made.
     """
