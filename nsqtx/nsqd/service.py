@@ -56,6 +56,8 @@ TICK_INTERVAL = 1.0
 #: How long clients get to take what is under way when nsqd stops (seconds).
 STOP_PATIENCE = 2.0
 NANO = 1e9
+#: What is listened on, in this order.
+KINDS = ("TCP", "HTTP", "HTTPS")
 
 
 class StartError(Exception):
@@ -106,6 +108,7 @@ class NsqdService(Service):
         self._ports: list[IListeningPort] = []
         self._loops: list[LoopingCall] = []
         self._metadata_due: IDelayedCall | None = None
+        self._loaded = False
         self._stopping = False
 
     def _make_store(self) -> Store:
@@ -165,7 +168,10 @@ class NsqdService(Service):
         self._factory = NsqdFactory(self.node)
         self._bind()
         self._load()
+        self._loaded = True
         self._persist()
+        for kind, port in zip(KINDS, self._ports, strict=False):
+            log.info("{kind}: listening on {address}", kind=kind, address=listening_text(port))
         for interval, run in ((SCAN_INTERVAL, self._broker.scan), (TICK_INTERVAL, self._tick)):
             loop = LoopingCall(self._guarded, run)
             loop.clock = self.reactor
@@ -177,11 +183,9 @@ class NsqdService(Service):
         options, node = self.options, self.node
         assert self._factory is not None
         try:
-            port = self._listen("TCP", options.tcp_address, self._factory)
-            node.tcp_port = port_number(port)
+            node.tcp_port = self._listen(options.tcp_address, self._factory)
             if options.http_address:
-                port = self._listen("HTTP", options.http_address, NsqdApi(node).site())
-                node.http_port = port_number(port)
+                node.http_port = self._listen(options.http_address, NsqdApi(node).site())
         except ListenError as error:
             raise StartError(f"failed to instantiate nsqd - {error}") from None
         if not options.broadcast_tcp_port:
@@ -189,11 +193,11 @@ class NsqdService(Service):
         if not options.broadcast_http_port:
             options.broadcast_http_port = max(0, node.http_port)
 
-    def _listen(self, kind: str, address: str, factory: IProtocolFactory) -> IListeningPort:
+    def _listen(self, address: str, factory: IProtocolFactory) -> int:
+        """Listen; the bound port."""
         port = listen(self.reactor, address, factory)
         self._ports.append(port)
-        log.info("{kind}: listening on {address}", kind=kind, address=listening_text(port))
-        return port
+        return port_number(port)
 
     def _load(self) -> None:
         """Find the topics of an earlier run, and what ``nsqd.dat`` knows beyond them."""
@@ -302,7 +306,7 @@ class NsqdService(Service):
 
     def _stop_listening(self) -> Deferred[Any]:
         ports, self._ports = self._ports, []
-        for kind, port in zip(("TCP", "HTTP", "HTTPS"), ports, strict=False):
+        for kind, port in zip(KINDS, ports, strict=False):
             log.info("{kind}: closing {address}", kind=kind, address=listening_text(port))
         return DeferredList([maybeDeferred(port.stopListening) for port in ports])
 
@@ -322,7 +326,9 @@ class NsqdService(Service):
         self._loops = []
         if self._metadata_due is not None:
             self._metadata_due.cancel()
-        if self._factory is not None and not self._broker.exiting:
+        # What was not loaded must not be written: neither an empty list of topics over nsqd.dat,
+        # nor the mark of a clean stop over a crash that nobody has recovered from yet.
+        if self._loaded and not self._broker.exiting:
             self._persist()
             log.info("NSQ: closing topics")
             for failure in self._broker.stop():
