@@ -151,8 +151,9 @@ class ITopicLog(Interface):
     def release(floor: int) -> None:
         """Nothing before ``floor`` will be read again: its segments may be deleted."""
 
-    def tick() -> None:
-        """Called about once a second while in use, to write behind, sync and close idle files."""
+    def tick() -> bool:
+        """Write behind, sync, delete: whatever is due. Called about once a second from the time
+        something was appended or saved until it returns False, which says that nothing is left."""
 
     def close() -> None:
         """Write what is waiting, sync, close. The log is not used afterwards."""

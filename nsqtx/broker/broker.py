@@ -9,7 +9,7 @@ import attrs
 from nsqtx.broker.channel import Channel
 from nsqtx.broker.errors import Exiting
 from nsqtx.broker.topic import Topic
-from nsqtx.interfaces import IStore, StorageError
+from nsqtx.interfaces import IStore, ITopicLog, StorageError
 from nsqtx.wire.names import is_ephemeral
 
 __all__ = ["Broker", "Settings"]
@@ -52,6 +52,8 @@ class Broker:
     exiting: bool = False
     _busy: set[Channel] = attrs.Factory(set)
     _dirty: set[Topic] = attrs.Factory(set)
+    #: Topics whose logs want to be ticked.
+    _unsettled: set[Topic] = attrs.Factory(set)
     _rests: dict[Topic, float] = attrs.Factory(dict)
 
     def now(self) -> int:
@@ -81,7 +83,7 @@ class Broker:
             self.settings,
             log,
             self.now,
-            self._dirty.add,
+            self._changed,
             self._busy.add,
             self._channel_made,
             self._channel_gone,
@@ -118,6 +120,7 @@ class Broker:
         """Drop a topic that is in no table any more."""
         topic.close()
         self._dirty.discard(topic)
+        self._unsettled.discard(topic)
         self._rests.pop(topic, None)
         if topic.log is not None:
             self.store.delete(topic.name)
@@ -142,6 +145,7 @@ class Broker:
     def checkpoint(self, topic: Topic) -> bool:
         """Write a topic's checkpoint now. False: the disk refused, it is tried again later."""
         self._dirty.discard(topic)
+        self._unsettled.add(topic)
         began = self.seconds()
         try:
             topic.checkpoint()
@@ -168,16 +172,21 @@ class Broker:
             if self._rests.get(topic, 0.0) <= now:
                 self._rests.pop(topic, None)
                 self.checkpoint(topic)
-        for topic in self.topics.values():
-            if topic.log is not None:
-                self._tick_log(topic)
+        for topic in list(self._unsettled):
+            if topic.log is None or not self._tick_log(topic.log, topic.name):
+                self._unsettled.discard(topic)
 
-    def _tick_log(self, topic: Topic) -> None:
-        assert topic.log is not None
+    def _tick_log(self, log: ITopicLog, name: str) -> bool:
         try:
-            topic.log.tick()
+            return log.tick()
         except StorageError as error:
-            self.on_failure(f"log of topic {topic.name}: {error}")
+            self.on_failure(f"log of topic {name}: {error}")
+            return True
+
+    def _changed(self, topic: Topic) -> None:
+        """The checkpoint of a topic is no longer true, and its log may have something to do."""
+        self._dirty.add(topic)
+        self._unsettled.add(topic)
 
     def stop(self) -> list[str]:
         """Take no more messages, write everything down. Returns what went wrong."""

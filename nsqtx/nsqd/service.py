@@ -237,7 +237,7 @@ class NsqdService(Service):
 
     def _tick(self) -> None:
         self._broker.tick()
-        self._store.probe()
+        self._store.tick()
 
     # nsqd.dat.
 

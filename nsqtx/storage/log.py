@@ -255,12 +255,11 @@ class TopicLog:
 
     # Time passes.
 
-    def tick(self) -> None:
+    def tick(self) -> bool:
         """See `nsqtx.interfaces.ITopicLog.tick`."""
         if self.closed:
-            return
+            return False
         now = self._now()
-        self._handles.sweep(now)
         self._segments.bury()
         try:
             if self._unwritten.batches and self._is_over(self._unwritten_since, now):
@@ -269,6 +268,12 @@ class TopicLog:
             since = self._writer.dirty_since
             if since is not None and self._syncs.job is None and self._is_over(since, now):
                 self._syncs.start()
+        return (
+            self._syncs.job is not None
+            or self._writer.dirty_since is not None
+            or bool(self._unwritten.batches)
+            or self._segments.burying
+        )
 
     def _is_over(self, since: float, now: float) -> bool:
         """Whether the sync timeout has passed. A clock that was set back counts as well."""

@@ -222,6 +222,11 @@ class Segments:
         self._handles.drop(segment)
         self._doomed.append(segment)
 
+    @property
+    def burying(self) -> bool:
+        """Whether there are files left to delete."""
+        return bool(self._doomed)
+
     def bury(self) -> None:
         """Delete some of the files that are not needed. What fails is tried again next time."""
         for _ in range(min(_BURY, len(self._doomed))):

@@ -170,6 +170,11 @@ class Store:
         """
         write_metadata(self.volume, data, sync=False)
 
+    def tick(self) -> None:
+        """Close files that are idle, and see whether the disk works again; once a second."""
+        self._handles.sweep(self.volume.now())
+        self.probe()
+
     # Health.
 
     def probe(self) -> None:

@@ -404,3 +404,17 @@ def test_a_stopped_broker_takes_nothing_more() -> None:
     assert saved is not None
     assert saved.clean
     assert store.logs["t"].closed
+
+
+def test_idle_logs_are_left_alone() -> None:
+    """A log is ticked after a change until it has nothing left to do, and then no more."""
+    store = ListStore()
+    broker = make_broker(store)
+    topic = broker.get_topic("t")
+    topic.publish([b"1"])
+    for _ in range(5):
+        broker.tick()
+    assert store.logs["t"].ticks == 1
+    topic.publish([b"2"])
+    broker.tick()
+    assert store.logs["t"].ticks == 2

@@ -334,12 +334,16 @@ def test_idle_files_are_closed() -> None:
     disk = SimulatedDisk()
     now = Now()
     threads = Threads()
-    log = make_store(disk, now=now, threads=threads, segment_size=100).open("t")
+    store = make_store(disk, now=now, threads=threads, segment_size=100)
+    log = store.open("t")
     batches = [append(log, b"x" * 50) for _ in range(3)]
+    wanted = True
     for _ in range(4):
         now.seconds += 31
-        log.tick()
+        wanted = wanted and log.tick()
         threads.run()
+        store.tick()
+    assert not wanted
     assert disk.open_files == 0
     batches.append(append(log, b"x"))
     assert everything(log) == batches

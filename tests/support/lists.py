@@ -28,6 +28,7 @@ class ListLog:
     commits: list[Callable[[StorageError | None], None]] = attrs.Factory(list)
     closed: bool = False
     reads: int = 0
+    ticks: int = 0
 
     def _check(self) -> None:
         if self.refuse is not None:
@@ -86,8 +87,9 @@ class ListLog:
         self.released = max(self.released, floor)
         self.batches = [b for b in self.batches if b.first + len(b.records) > floor]
 
-    def tick(self) -> None:
-        """Nothing to do."""
+    def tick(self) -> bool:
+        self.ticks += 1
+        return False
 
     def close(self) -> None:
         self.closed = True
