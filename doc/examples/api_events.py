@@ -23,6 +23,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 
 TOPIC = "api_requests"
@@ -31,17 +32,20 @@ TOPIC = "api_requests"
 Handle = Callable[[bytes], bool | None]
 
 
-def publish(host: str, port: int, lines: Iterable[bytes]) -> int:
-    """POST each line to nsqd and wait for its OK; how many there were."""
+def publish(host: str, port: int, lines: Iterable[bytes], batch: int = 1) -> int:
+    """POST lines to nsqd, ``batch`` at a time, and wait for each OK; how many there were."""
     connection = http.client.HTTPConnection(host, port)
+    left = iter(lines)
     count = 0
-    for line in lines:
-        connection.request("POST", f"/put?topic={TOPIC}", line)
+    while events := list(islice(left, batch)):
+        path = "/put" if batch == 1 else "/mput"
+        connection.request("POST", f"{path}?topic={TOPIC}", b"\n".join(events))
         response = connection.getresponse()
         answer = response.read()
         if (response.status, answer) != (200, b"OK"):
             raise RuntimeError(f"nsqd refused event {count}: {response.status} {answer!r}")
-        count += 1
+        count += len(events)
+    connection.close()
     return count
 
 
@@ -127,8 +131,10 @@ def main() -> None:
     parser.add_argument("--http-port", type=int, default=4151)
     parser.add_argument("--tcp-port", type=int, default=4150)
     commands = parser.add_subparsers(dest="command", required=True)
-    for name, help in (("publish", "POST the lines of a file"), ("archive", "append to a file")):
-        commands.add_parser(name, help=help).add_argument("file", type=Path)
+    publishing = commands.add_parser("publish", help="POST the lines of a file")
+    publishing.add_argument("file", type=Path)
+    publishing.add_argument("--batch", type=int, default=1, help="lines of one request")
+    commands.add_parser("archive", help="append to a file").add_argument("file", type=Path)
     counting = commands.add_parser("metrics", help="count events by path")
     counting.add_argument("--fail", type=int, default=0, help="give so many events back first")
     counting.add_argument("--ignore", type=int, default=0, help="then let so many time out")
@@ -137,7 +143,8 @@ def main() -> None:
     if options.command == "publish":
         with options.file.open("rb") as lines:
             started = time.monotonic()
-            count = publish(options.host, options.http_port, (line.rstrip(b"\n") for line in lines))
+            stripped = (line.rstrip(b"\n") for line in lines)
+            count = publish(options.host, options.http_port, stripped, options.batch)
         print(f"{count} events in {time.monotonic() - started:.1f} s")
     elif options.command == "archive":
         consume(options.host, options.tcp_port, "archive", archive(options.file))

@@ -53,7 +53,11 @@ def identify(session: Session, body: bytes) -> bytes:
     :raises ProtocolError: the body is not valid, or asks for what cannot be.
     """
     identity = parse_identify(body)
-    log.info("[{address}] IDENTIFY: {identity}", address=session.address, identity=identity)
+    log.info(
+        "[{address}] IDENTIFY: {who.client_id} {who.hostname} {who.user_agent}",
+        address=session.address,
+        who=identity,
+    )
     options = session.node.options
     check(identity, session.parser.limits)
     session.identity = identity
