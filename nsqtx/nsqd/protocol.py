@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import attrs
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, succeed
@@ -48,6 +46,8 @@ class NsqdProtocol(Protocol):
         self._deadline: IDelayedCall | None = None
         self._linger: IDelayedCall | None = None
         self._blocked_since: float | None = None
+        self._read_closed = False
+        self._closing = False
 
     def connectionMade(self) -> None:
         assert self.transport is not None
@@ -75,9 +75,11 @@ class NsqdProtocol(Protocol):
 
     def readConnectionLost(self) -> None:
         """The client closed its sending side."""
-        self.session.ended()
-        # It may have been closed already, and only lingered for this.
-        self.link.close()
+        self._read_closed = True
+        if self._closing:
+            self.link.close()  # it only lingered for this
+        else:
+            self.session.ended()  # which closes, maybe after a commit
 
     def writeConnectionLost(self) -> None:
         """We closed our sending side, in `close`."""
@@ -97,10 +99,11 @@ class NsqdProtocol(Protocol):
         self.link.write(data)
 
     def close(self) -> None:
-        transport: Any = self.transport
+        self._closing = True
         _cancel(self._heartbeat)
         _cancel(self._deadline)
-        if self._factory.lingers and hasattr(transport, "loseWriteConnection"):
+        lingers = self._factory.lingers and not self._read_closed
+        if lingers and hasattr(self.transport, "loseWriteConnection"):
             self.link.close_sending()
             if self._linger is None:
                 self._linger = self._clock.callLater(LINGER, self.link.finish)

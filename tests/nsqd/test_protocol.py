@@ -14,7 +14,7 @@ from nsqtx.broker.broker import Broker, Settings
 from nsqtx.nsqd.node import Node
 from nsqtx.nsqd.options import NsqdOptions
 from nsqtx.nsqd.protocol import LINGER, NsqdFactory, NsqdProtocol
-from tests.support.lists import ListStore
+from tests.support.lists import ListLog, ListStore
 
 HEARTBEAT = b"\x00\x00\x00\x0f\x00\x00\x00\x00_heartbeat_"
 
@@ -34,10 +34,12 @@ class HalfCloseTransport(StringTransport):
         self.write_closed = True
 
 
-def connect(**options: Any) -> tuple[Clock, NsqdProtocol, HalfCloseTransport]:
+def connect(
+    must_commit: bool = False, **options: Any
+) -> tuple[Clock, NsqdProtocol, HalfCloseTransport]:
     clock = Clock()
     clock.advance(1_700_000_000)
-    broker = Broker(ListStore(), clock.seconds, Settings())
+    broker = Broker(ListStore(must_commit=must_commit), clock.seconds, Settings())
     node = Node(NsqdOptions(**options), broker, clock, clock.seconds())
     protocol = NsqdFactory(node).buildProtocol(None)
     transport = HalfCloseTransport(peerAddress=IPv4Address("TCP", "1.2.3.4", 5))
@@ -181,6 +183,19 @@ def test_half_close_inside_a_body() -> None:
     protocol.dataReceived(b"PU")
     protocol.readConnectionLost()
     assert (transport.value(), transport.disconnecting) == (b"", True)
+
+
+def test_half_close_behind_a_publish_that_waits_for_the_disk() -> None:
+    """A client that publishes and closes its sending side gets its OK, and then the end."""
+    _, protocol, transport = connect(must_commit=True)
+    protocol.dataReceived(b"PUB t\n" + sized(b"x"))
+    protocol.readConnectionLost()
+    assert (transport.value(), transport.disconnecting) == (b"", False)
+    topic = protocol.session.node.broker.topics["t"]
+    assert isinstance(topic.log, ListLog)
+    topic.log.commits.pop()(None)
+    assert transport.value() == b"\x00\x00\x00\x06\x00\x00\x00\x00OK"
+    assert transport.disconnecting
 
 
 def test_a_lost_connection_leaves_nothing_behind() -> None:
