@@ -97,6 +97,10 @@ class Segments:
 
         :raises StorageError: the disk refused.
         """
+        if self.all and self.all[-1].first == first and not self.all[-1].size:
+            # Begun for a write that failed. Two that begin at the same position could not be told
+            # apart by it.
+            self.remove(self.all[-1])
         mark = self._volume.mark()
         path = f"{self._directory.path}/{segment_name(first, mark)}"
         segment = Segment(path, first, mark, self._damaged)

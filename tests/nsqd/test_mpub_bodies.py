@@ -43,7 +43,12 @@ def test_text_too_big() -> None:
     assert error.value.token == "MSG_TOO_BIG"
 
 
-@given(st.lists(st.binary(min_size=1, max_size=20), min_size=1, max_size=40), st.binary())
+FITTING = st.lists(st.binary(min_size=1, max_size=20), min_size=1, max_size=40).filter(
+    lambda bodies: len(binary(*bodies)) <= MAX_BODY
+)
+
+
+@given(FITTING, st.binary())
 def test_binary(bodies: list[bytes], junk: bytes) -> None:
     """What was packed comes out, and bytes behind the last message are passed over."""
     assert split_binary(binary(*bodies) + junk, MAX_MSG, MAX_BODY) == bodies
@@ -65,6 +70,7 @@ def test_binary(bodies: list[bytes], junk: bytes) -> None:
         (binary(b"x" * (MAX_MSG + 1)), "BAD_MESSAGE"),
         (binary(b"abcde")[:-1], "BAD_MESSAGE"),
         (binary(b"a", count=2), "BAD_MESSAGE"),
+        (binary(*[b"x" * 90] * 3), "BAD_BODY"),
     ],
 )
 def test_bad_binary(body: bytes, token: str) -> None:

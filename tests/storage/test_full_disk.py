@@ -247,3 +247,21 @@ def test_a_failed_sync_shows_in_health() -> None:
     batches.append(append(log, b"y"))
     assert store.health is None
     assert everything(log) == batches
+
+
+def test_a_segment_begun_for_a_failed_write_is_no_trouble() -> None:
+    """It is empty and begins where the next one does; what follows is found all the same."""
+    disk = SimulatedDisk()
+    store = make_store(disk, segment_size=200)
+    log = store.open("t")
+    batches = [append(log, b"x" * 60)]
+    disk.capacity = disk.used() + 10
+    with pytest.raises(StorageError):
+        append(log, b"x")
+    disk.capacity = None
+    log.save(make_state(log.end, clean=True))
+    store.close()
+    log = make_store(disk, segment_size=200, seed=2).open("t")
+    batches.append(append(log, b"x", b"x" * 96))
+    assert everything(log) == batches
+    assert read_all(log) == [record for batch in batches for record in batch.records]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -166,5 +167,5 @@ class LogHistory(RuleBasedStateMachine):
         assert self.log.fetch(positions) == [r for batch in wanted for r in batch.records]
 
 
-TestLogHistory = LogHistory.TestCase
+TestLogHistory = pytest.mark.timeout(240)(LogHistory.TestCase)
 TestLogHistory.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
