@@ -68,8 +68,11 @@ class Segments:
             adopted = segment.adopt(file.read_at(0, INDEX_HEADER_SIZE))
         finally:
             file.close()
-        if adopted:
+        if adopted and segment.size:
             self.all.append(segment)
+        elif adopted:
+            # Begun for a write that failed. Another may begin at the same position.
+            self._doomed.append(segment)
         return adopted
 
     def _scan(self, segment: Segment) -> None:

@@ -264,4 +264,7 @@ def test_a_segment_begun_for_a_failed_write_is_no_trouble() -> None:
     log = make_store(disk, segment_size=200, seed=2).open("t")
     batches.append(append(log, b"x", b"x" * 96))
     assert everything(log) == batches
+    disk.restart()  # killed before the file of the empty one was deleted
+    log = make_store(disk, segment_size=200, seed=3).open("t")
+    assert everything(log) == batches
     assert read_all(log) == [record for batch in batches for record in batch.records]
