@@ -148,7 +148,8 @@ class Topic:
     def _hand_on(self, first: int, records: list[bytes], size: int, due: int) -> None:
         stop = first + len(records)
         keep = self.log is None
-        if self.holding:
+        holding = self.holding
+        if holding:
             if due:
                 self.held.receive(first, stop, [], 0)
                 for position, record in zip(range(first, stop), records, strict=True):
@@ -161,7 +162,7 @@ class Topic:
         else:
             for channel in self.channels.values():
                 channel.receive(first, stop, records, size)
-        if not self.holding:
+        if not holding:
             self.held.tail = stop
         self.end = stop
 
