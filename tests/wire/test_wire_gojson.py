@@ -85,14 +85,18 @@ REJECTED = [
 ]
 
 
+#: Deeper than Python's own decoder goes.
+DEPTH = 1500
+
+
 def deep(data: bytes) -> Any:
     """What the decoder for deep nesting makes of it."""
-    return decode(b"[" * 5000 + data + b"]" * 5000)
+    return decode(b"[" * DEPTH + data + b"]" * DEPTH)
 
 
 def unwrap(value: Any) -> Any:
     """Take off the arrays of `deep`."""
-    for _ in range(5000):
+    for _ in range(DEPTH):
         (value,) = value
     return value
 
