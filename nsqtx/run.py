@@ -36,6 +36,7 @@ from nsqtx.options import (
 from nsqtx.version import NSQ_VERSION, RUNTIME
 
 __all__ = [
+    "StartError",
     "TwistdService",
     "cannot_start",
     "fail_under_twistd",
@@ -48,6 +49,10 @@ __all__ = [
 T = TypeVar("T")
 
 log = Logger(namespace="nsqtx.run")
+
+
+class StartError(Exception):
+    """A daemon cannot start; the text is for the operator."""
 
 
 def read_command_line(cls: type[T], program: str, arguments: Sequence[str]) -> T:
@@ -102,20 +107,18 @@ def raise_file_limit() -> None:
             pass
 
 
-def run_in_foreground(
-    reactor: Any, service: IService, program: str, start_error: type[Exception]
-) -> int:
+def run_in_foreground(reactor: Any, service: IService, program: str) -> int:
     """Run until SIGINT, SIGTERM or a start that failed; the exit code.
 
     The service starts in the running reactor, so that a start that fails half-way can close what
-    it has opened. ``start_error`` is what its `startService` raises for reasons of the operator's.
+    it has opened. It raises `StartError` for reasons of the operator's.
     """
     code = 0
 
     def failed(failure: Failure, text: str) -> None:
         nonlocal code
         code = 1
-        if not failure.check(start_error):
+        if not failure.check(StartError):
             log.failure("a bug", failure)
         fatal(f"[{program}] ", text or failure.getErrorMessage())
 
@@ -148,12 +151,10 @@ class TwistdService(MultiService):
         self,
         service: IService,
         observer: NsqLogObserver | None,
-        start_error: type[Exception],
         fail: Callable[[str], None],
     ) -> None:
         super().__init__()
         self._observer = observer
-        self._start_error = start_error
         self._fail = fail
         service.setServiceParent(self)
 
@@ -165,7 +166,7 @@ class TwistdService(MultiService):
     def startService(self) -> None:
         try:
             super().startService()
-        except self._start_error as error:
+        except StartError as error:
             self._fail(str(error))
             raise
 

@@ -20,12 +20,16 @@ ALLOWED = {
     "kinds": "durations",
     "options": "kinds durations",
     "listen": "",
+    "link": "",
+    "ports": "listen",
     "logs": "kinds",
     "run": "kinds logs options",
+    "program": "logs options run",
     "broker": "wire interfaces",
     "storage": "wire interfaces",
     "web": "wire options durations",
-    "nsqd": "wire interfaces options kinds durations listen logs run storage broker web",
+    "nsqd": "wire interfaces options kinds durations listen link ports logs run program "
+    "storage broker web",
 }
 #: Parts that know no Twisted at all, and what of it the broker may use.
 PURE = ("wire", "storage", "durations", "kinds", "options", "version")

@@ -17,7 +17,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from nsqtx.nsqd.link import Link, remote_address
+from nsqtx.link import Link, remote_address
 from nsqtx.nsqd.node import Node
 from nsqtx.nsqd.session import Session
 

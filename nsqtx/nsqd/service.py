@@ -8,14 +8,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import (
-    Deferred,
-    DeferredList,
-    inlineCallbacks,
-    maybeDeferred,
-    succeed,
-)
-from twisted.internet.interfaces import IDelayedCall, IListeningPort, IProtocolFactory
+from twisted.internet.defer import Deferred, inlineCallbacks, succeed
+from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
@@ -25,12 +19,14 @@ from nsqtx.broker.broker import Broker, Settings
 from nsqtx.broker.channel import Channel
 from nsqtx.broker.topic import Topic
 from nsqtx.interfaces import StorageError
-from nsqtx.listen import ListenError, listen, listening_text, port_number
+from nsqtx.listen import ListenError
 from nsqtx.logs import NsqLogObserver
 from nsqtx.nsqd.http import NsqdApi
 from nsqtx.nsqd.node import Node
 from nsqtx.nsqd.options import NsqdOptions
 from nsqtx.nsqd.protocol import NsqdFactory
+from nsqtx.ports import Ports
+from nsqtx.run import StartError
 from nsqtx.storage.dirlock import DirectoryLock, LockError
 from nsqtx.storage.files import DiskFiles
 from nsqtx.storage.metadata import (
@@ -45,7 +41,7 @@ from nsqtx.storage.store import Store
 from nsqtx.storage.volume import Settings as StorageSettings
 from nsqtx.version import NSQ_VERSION, RUNTIME
 
-__all__ = ["NsqdService", "StartError"]
+__all__ = ["NsqdService"]
 
 log = Logger(namespace="nsqd")
 
@@ -56,12 +52,6 @@ TICK_INTERVAL = 1.0
 #: How long clients get to take what is under way when nsqd stops (seconds).
 STOP_PATIENCE = 2.0
 NANO = 1e9
-#: What is listened on, in this order.
-KINDS = ("TCP", "HTTP", "HTTPS")
-
-
-class StartError(Exception):
-    """nsqd cannot start; the text is for the operator."""
 
 
 def settle_heap() -> None:
@@ -105,7 +95,7 @@ class NsqdService(Service):
             on_failure=self._report,
         )
         self._factory: NsqdFactory | None = None
-        self._ports: list[IListeningPort] = []
+        self._ports = Ports(reactor)
         self._loops: list[LoopingCall] = []
         self._metadata_due: IDelayedCall | None = None
         self._loaded = False
@@ -170,8 +160,7 @@ class NsqdService(Service):
         self._load()
         self._loaded = True
         self._persist()
-        for kind, port in zip(KINDS, self._ports, strict=False):
-            log.info("{kind}: listening on {address}", kind=kind, address=listening_text(port))
+        self._ports.announce()
         for interval, run in ((SCAN_INTERVAL, self._broker.scan), (TICK_INTERVAL, self._tick)):
             loop = LoopingCall(self._guarded, run)
             loop.clock = self.reactor
@@ -183,21 +172,16 @@ class NsqdService(Service):
         options, node = self.options, self.node
         assert self._factory is not None
         try:
-            node.tcp_port = self._listen(options.tcp_address, self._factory)
+            node.tcp_port = self._ports.listen("TCP", options.tcp_address, self._factory)
             if options.http_address:
-                node.http_port = self._listen(options.http_address, NsqdApi(node).site())
+                site = NsqdApi(node).site()
+                node.http_port = self._ports.listen("HTTP", options.http_address, site)
         except ListenError as error:
             raise StartError(f"failed to instantiate nsqd - {error}") from None
         if not options.broadcast_tcp_port:
             options.broadcast_tcp_port = max(0, node.tcp_port)
         if not options.broadcast_http_port:
             options.broadcast_http_port = max(0, node.http_port)
-
-    def _listen(self, address: str, factory: IProtocolFactory) -> int:
-        """Listen; the bound port."""
-        port = listen(self.reactor, address, factory)
-        self._ports.append(port)
-        return port_number(port)
 
     def _load(self) -> None:
         """Find the topics of an earlier run, and what ``nsqd.dat`` knows beyond them."""
@@ -299,16 +283,10 @@ class NsqdService(Service):
         """Stop listening, let clients go, write everything down."""
         self._stopping = True
         super().stopService()
-        yield self._stop_listening()
+        yield self._ports.close()
         yield self._drop_clients()
         self._let_go()
         log.info("NSQ: bye")
-
-    def _stop_listening(self) -> Deferred[Any]:
-        ports, self._ports = self._ports, []
-        for kind, port in zip(KINDS, ports, strict=False):
-            log.info("{kind}: closing {address}", kind=kind, address=listening_text(port))
-        return DeferredList([maybeDeferred(port.stopListening) for port in ports])
 
     def _drop_clients(self) -> Deferred[None]:
         """Close all connections, without a frame; those that do not read are cut off."""
@@ -318,9 +296,7 @@ class NsqdService(Service):
 
     def _let_go(self) -> None:
         """Everything but the network; also of a start that failed half-way."""
-        for port in self._ports:
-            port.stopListening()
-        self._ports = []
+        self._ports.drop()
         for loop in self._loops:
             loop.stop()
         self._loops = []

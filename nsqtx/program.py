@@ -1,0 +1,106 @@
+"""A daemon as a program: the same command line for its own command and for ``twistd``.
+
+A daemon's ``tap`` module makes one `Program`, and from it what setuptools and twistd look for::
+
+    PROGRAM = Program("nsqd", NsqdOptions, start_error, _load)
+
+    class Options(TwistdOptions):
+        program = PROGRAM
+
+    main, makeService = PROGRAM.main, PROGRAM.make_service
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+import attrs
+from twisted.application.service import IService
+from twisted.python import usage as twisted_usage
+
+from nsqtx.logs import NsqLogObserver, install
+from nsqtx.options import usage
+from nsqtx.run import (
+    TwistdService,
+    cannot_start,
+    fail_under_twistd,
+    raise_file_limit,
+    read_command_line,
+    run_in_foreground,
+    twistd_stream,
+)
+
+__all__ = ["MakeService", "Program", "TwistdOptions"]
+
+#: Makes the service of options, reactor, log observer.
+MakeService = Callable[[Any, Any, NsqLogObserver | None], IService]
+
+
+@attrs.frozen
+class Program:
+    """One daemon.
+
+    ``options`` is its options class, with ``log_level`` and ``log_prefix``; ``start_error`` says
+    what keeps it from starting with some, or None. ``load`` imports the reactor and the service:
+    Klein imports the reactor as well, which ``--version`` need not wait for.
+    """
+
+    name: str
+    options: type[Any]
+    start_error: Callable[[Any], str | None]
+    load: Callable[[], tuple[Any, MakeService]]
+
+    def read(self, arguments: Sequence[str] | None) -> Any:
+        """The options that a command line gives; None: that of this process.
+
+        :raises SystemExit: there is nothing to run; what there is to say was said.
+        """
+        arguments = sys.argv[1:] if arguments is None else arguments
+        options = read_command_line(self.options, self.name, arguments)
+        reason = self.start_error(options)
+        if reason is not None:
+            cannot_start(self.name, f"failed to instantiate {self.name} - {reason}")
+        return options
+
+    def main(self, arguments: Sequence[str] | None = None) -> int:
+        """Run in the foreground; the exit code.
+
+        :raises SystemExit: it does not come to that (`read`).
+        """
+        options = self.read(arguments)
+        reactor, make = self.load()
+        raise_file_limit()
+        observer = install(options.log_prefix, options.log_level)
+        return run_in_foreground(reactor, make(options, reactor, observer), self.name)
+
+    def make_service(self, given: TwistdOptions) -> IService:
+        """The service that ``twistd`` runs."""
+        options = given.read
+        reactor, make = self.load()
+        raise_file_limit()
+        config = given.parent or {}
+        stream = twistd_stream(config, reactor)
+        observer = None
+        if stream is not None:
+            observer = NsqLogObserver(stream, options.log_prefix, options.log_level)
+        return TwistdService(
+            make(options, reactor, observer),
+            observer,
+            lambda text: fail_under_twistd(self.name, text, config, stream),
+        )
+
+
+class TwistdOptions(twisted_usage.Options):
+    """The command line for ``twistd``. ``read`` has what it says."""
+
+    program: ClassVar[Program]
+    read: Any
+    parent: Any = None
+
+    def parseOptions(self, options: Sequence[str] | None = None) -> None:
+        self.read = self.program.read(options)
+
+    def getUsage(self, width: int | None = None) -> str:
+        return usage(self.program.options, self.program.name)
