@@ -9,6 +9,7 @@ import attrs
 
 from nsqtx.broker.backlog import Backlog
 from nsqtx.broker.errors import Exiting, TooManyConsumers
+from nsqtx.broker.locality import FAR, LocalCounts, Locality, nearest
 from nsqtx.broker.quantile import LatencyWindow
 from nsqtx.broker.returned import DeferredMessages, RequeuedMessages, next_frame
 from nsqtx.broker.subscription import DELIVER_BYTES, Subscription
@@ -54,6 +55,8 @@ class Channel:
     sent_count: int = 0
     #: Why the log could not be read when it was last tried.
     read_failure: str | None = None
+    #: There once a consumer came whose distance matters (`nsqtx.broker.locality`).
+    local: LocalCounts | None = None
     _turn: int = 0
     _pumping: bool = False
 
@@ -84,7 +87,7 @@ class Channel:
 
     @property
     def memory_count(self) -> int:
-        """Messages sent that had not to be read from the log (``global_msg_count``)."""
+        """Messages sent that had not to be read from the log."""
         return max(0, self.sent_count - self.backlog.read_count)
 
     def owners(self) -> Iterator[Subscription]:
@@ -144,6 +147,10 @@ class Channel:
         available = len(self.backlog) + len(self.requeued)
         if not open_ or not available:
             return False
+        local = self.local
+        if local is not None:
+            # The others are offered what is left in the next round.
+            open_ = nearest(open_)
         share = available
         if len(open_) > 1:
             # Who is first changes from round to round, so that a single message finds all in turn.
@@ -158,6 +165,8 @@ class Channel:
             if records:
                 sent += len(records)
                 subscription.deliver(records, now)
+                if local is not None:
+                    local.add(subscription.locality, len(records), self.backlog.read_count)
         if not sent:
             # Nothing came although there should be: what was counted is gone from the log.
             return False
@@ -198,8 +207,11 @@ class Channel:
         max_msg_timeout: int,
         sample_rate: int = 0,
         max_consumers: int = 0,
+        locality: Locality | None = None,
     ) -> Subscription:
         """Add a consumer, with RDY 0. Durations in ns; ``max_consumers`` 0 is no limit.
+
+        ``locality`` where near consumers come first; None: all are alike.
 
         :raises Exiting: the channel is being deleted.
         :raises TooManyConsumers: the limit is reached.
@@ -208,7 +220,11 @@ class Channel:
             raise Exiting
         if max_consumers and len(self.subscriptions) >= max_consumers:
             raise TooManyConsumers(self.topic_name, self.name, max_consumers)
-        subscription = Subscription(self, subscriber, msg_timeout, max_msg_timeout, sample_rate)
+        subscription = Subscription(
+            self, subscriber, msg_timeout, max_msg_timeout, sample_rate, locality or FAR
+        )
+        if locality is not None and self.local is None:
+            self.local = LocalCounts()
         self.subscriptions.append(subscription)
         return subscription
 
@@ -259,6 +275,8 @@ class Channel:
     def empty(self) -> None:
         """Forget every message: waiting, in flight and deferred."""
         self.backlog.clear()
+        if self.local is not None:
+            self.local.emptied(self.backlog.read_count)
         self.requeued.clear()
         self.deferred.clear()
         for owner in self.owners():
@@ -313,8 +331,13 @@ class Channel:
             "deferred_count": self.deferred_count,
             "message_count": self.message_count,
         }
-        if self.memory_count:
-            counted["global_msg_count"] = self.memory_count
+        local = self.local or LocalCounts()
+        memory_counts = {
+            "zone_local_msg_count": local.zone,
+            "region_local_msg_count": local.region,
+            "global_msg_count": max(0, self.memory_count - local.zone - local.region),
+        }
+        counted.update({key: count for key, count in memory_counts.items() if count})
         counted["requeue_count"] = self.requeue_count
         counted["timeout_count"] = self.timeout_count
         return counted

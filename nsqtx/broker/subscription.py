@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import attrs
 
 from nsqtx.broker.errors import BrokerError, NotInFlight, NotOwner
+from nsqtx.broker.locality import FAR, Locality
 from nsqtx.broker.returned import next_frame
 from nsqtx.interfaces import ISubscriber
 from nsqtx.wire.frames import timestamp_of
@@ -51,6 +52,7 @@ class Subscription:
     max_msg_timeout: int
     #: 1..99: of a hundred messages about ``sample_rate + 1`` are delivered, the rest is dropped.
     sample_rate: int = 0
+    locality: Locality = FAR
     #: RDY: how many messages may be in flight.
     ready: int = 0
     #: The client does not read as fast as we write; nothing is sent until it does.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 from twisted.logger import Logger
 
+from nsqtx.broker.locality import Place, locality
 from nsqtx.nsqd.options import NsqdOptions
 from nsqtx.version import NSQ_VERSION
 from nsqtx.wire.identify import (
@@ -65,6 +66,11 @@ def identify(session: Session, body: bytes) -> bytes:
         session.settings.apply(identity)
         session.delivery = attrs.evolve(session.settings)
         session.identified = True
+        if options.topology_aware:
+            session.locality = locality(
+                Place(options.topology_zone, options.topology_region),
+                Place(identity.topology_zone, identity.topology_region),
+            )
     else:
         session.settings.apply(identity)
     if not identity.feature_negotiation:

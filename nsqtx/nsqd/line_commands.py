@@ -116,6 +116,7 @@ def _sub(session: Session, params: list[bytes]) -> None:
             options.max_msg_timeout,
             session.delivery.sample_rate,
             options.max_channel_consumers,
+            session.locality,
         )
     except (BrokerError, StorageError) as error:
         raise ProtocolError("E_SUB_FAILED", f"SUB failed {error}") from None

@@ -87,7 +87,9 @@ class NsqdOptions:
     topology_region: str = option(STRING, "", "region of this nsqd")
     topology_zone: str = option(STRING, "", "zone of this nsqd")
     enable_experiment: list[str] = option(
-        STRINGS, [], "an experiment to take part in (may be given several times)"
+        STRINGS,
+        [],
+        "an experiment to take part in: topology-aware-consumption (may be given several times)",
     )
 
     data_path: str = option(
@@ -176,13 +178,17 @@ class NsqdOptions:
     max_deflate_level: int = option(INT, 6, "the highest deflate level a client may ask for")
     snappy: bool = option(BOOL, True, "let clients compress by snappy")
 
+    @property
+    def topology_aware(self) -> bool:
+        """Whether near consumers come first. Other experiments are accepted and mean nothing."""
+        return "topology-aware-consumption" in self.enable_experiment
+
 
 #: Options whose feature is not built yet. Given anything but the default, nsqd does not start,
 #: since a flag that is silently ignored can cost more than one that is missing.
 NOT_YET = (
     "lookupd_tcp_address",
     "auth_http_address",
-    "enable_experiment",
     "statsd_address",
     "tls_cert",
     "tls_key",

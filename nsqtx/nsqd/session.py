@@ -20,6 +20,7 @@ from zope.interface import implementer
 
 from nsqtx.broker.commit import Commit
 from nsqtx.broker.errors import BrokerError
+from nsqtx.broker.locality import FAR, Locality
 from nsqtx.broker.subscription import Subscription
 from nsqtx.interfaces import ISubscriber, StorageError
 from nsqtx.nsqd.client import INIT, client_stats, identify, wire_limits
@@ -88,6 +89,8 @@ class Session:
     #: As the first IDENTIFY set them; a later one changes `settings` only (nsqd-tcp 7.6).
     delivery: Settings = attrs.field(init=False)
     identified: bool = False
+    #: How near the client is; None unless that matters (nsqd-tcp section 11).
+    locality: Locality | None = attrs.field(init=False)
     #: Messages published, by topic.
     published: dict[str, int] = attrs.Factory(dict)
     connect_time: float = attrs.field(init=False)
@@ -107,6 +110,7 @@ class Session:
             msg_timeout=options.msg_timeout // MS,
             output_buffer_timeout=options.output_buffer_timeout // MS,
         )
+        self.locality = FAR if options.topology_aware else None
         self.connect_time = self.last_command = self.node.clock.seconds()
 
     # Bytes in, bytes out.

@@ -165,7 +165,6 @@ EXPECTED_DIFFERENCES: dict[tuple[str, str], Difference] = {
 _TLS = "TLS"
 _SNAPPY = "snappy and deflate"
 _AUTH = "AUTH"
-_TOPOLOGY = "topology-aware consumption"
 
 # Sessions that need what a later version brings. "*" stands for the rest of a file.
 LATER: dict[tuple[str, str], str] = {
@@ -178,7 +177,6 @@ LATER: dict[tuple[str, str], str] = {
     ("http/nsqd-config", "GET, options set"): _TLS,
     ("http/nsqd-stats", "disk queue and TLS, snappy, deflate and sampling clients"): _TLS,
     ("http/nsqd-stats", "authorized client"): _AUTH,
-    ("http/nsqd-stats", "topology counters"): _TOPOLOGY,
 }
 
 # Sessions of those files that are about not having the feature, so they count already.

@@ -228,3 +228,23 @@ def test_big_deliveries_are_cut_into_writes() -> None:
     session.receive(b"SUB t c\nRDY 20\n")
     assert sum(map(len, connection.data)) > 20 * 900_000
     assert max(map(len, connection.data)) < 3 * 2**20
+
+
+def test_the_first_identify_says_how_near_a_client_is() -> None:
+    """A later one changes nothing; without the experiment distance is nothing."""
+    experiment = ["topology-aware-consumption"]
+    desk = Desk(topology_zone="z", topology_region="r", enable_experiment=experiment)
+    ranks = []
+    for bodies in ([], [b'{"topology_zone":"z"}', b"{}"], [b"{}", b'{"topology_zone":"z"}']):
+        session, _ = desk.open()
+        for body in bodies:
+            session.receive(b"IDENTIFY\n" + sized(body))
+        session.receive(b"SUB t c\n")
+        assert session.subscription is not None
+        ranks.append(session.subscription.locality.rank)
+    assert ranks == [2, 0, 2]
+    desk = Desk(enable_experiment=["something else"])
+    session, _ = desk.open()
+    session.receive(b"IDENTIFY\n" + sized(b"{}") + b"SUB t c\n")
+    assert session.subscription is not None
+    assert session.subscription.channel.local is None
