@@ -39,6 +39,6 @@ A message at rest
 The rest: `events` (what the parser gives), `publishing` and `mpub` (lines and bodies of PUB, DPUB
 and MPUB), `names` (what topics and channels may be called), `errors` (what is refused, and what
 becomes of the connection), `numbers` (parameters), `limits`, `gojson` (JSON as Go reads and writes
-it), `identify` (the negotiation), `runs` (how equal pieces are cut at the speed of C), `kept`
-(reads that wait for more).
+it), `identify` (the negotiation), `codecs` (snappy and deflate), `runs` (how equal pieces are cut
+at the speed of C), `kept` (reads that wait for more).
 """
