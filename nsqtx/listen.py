@@ -125,7 +125,10 @@ def _listen_endpoint(reactor: Any, text: str, factory: IProtocolFactory) -> ILis
     results: list[Any] = []
     try:
         deferred: Deferred[Any] = serverFromString(reactor, text).listen(factory)
-    except (TypeError, LookupError, AssertionError) as error:
+    except LookupError as error:
+        # Its own text is a bare name or "list index out of range".
+        raise ValueError("no such socket is inherited") from error
+    except (TypeError, AssertionError) as error:
         # How endpoint strings say that they do not make sense.
         raise ValueError(str(error)) from error
     deferred.addBoth(results.append)

@@ -198,7 +198,7 @@ def test_a_taken_port_is_an_error(own: OwnReactor) -> None:
         ("tcp:x", ""),
         ("tcp:0:nope=1", ""),
         ("tcp:0:interface=192.0.2.1", "cannot assign requested address"),
-        ("systemd:domain=INET:index=7", ""),
+        ("systemd:domain=INET:index=7", "no such socket is inherited"),
     ],
 )
 def test_what_cannot_be_listened_on(own: OwnReactor, address: str, reason: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import attrs
+import pytest
 from twisted.internet.task import Clock
 
 from nsqtx.broker.broker import Broker, Settings
@@ -248,3 +249,67 @@ def test_the_first_identify_says_how_near_a_client_is() -> None:
     session.receive(b"IDENTIFY\n" + sized(b"{}") + b"SUB t c\n")
     assert session.subscription is not None
     assert session.subscription.channel.local is None
+
+
+@pytest.mark.parametrize(
+    ("options", "field", "allowed", "refused"),
+    [
+        ({"max_heartbeat_interval": 5 * 10**9}, "heartbeat_interval", 5000, 5001),
+        ({"max_output_buffer_size": 128}, "output_buffer_size", 128, 129),
+        ({"min_output_buffer_timeout": 10**8}, "output_buffer_timeout", 100, 99),
+        ({"max_output_buffer_timeout": 10**9}, "output_buffer_timeout", 1000, 1001),
+        ({"max_msg_timeout": 3 * 10**9}, "msg_timeout", 3000, 3001),
+        ({}, "sample_rate", 99, 100),
+    ],
+)
+def test_options_limit_what_a_client_may_ask_for(
+    options: dict[str, Any], field: str, allowed: int, refused: int
+) -> None:
+    """The value at the limit takes effect, one beyond it ends the connection."""
+    desk = Desk(**options)
+    session, connection = desk.open()
+    session.receive(b"IDENTIFY\n" + sized(b'{"%s":%d}' % (field.encode(), allowed)))
+    assert getattr(session.settings, field) == allowed
+    assert connection.data[-1] == OK
+    session.receive(b"IDENTIFY\n" + sized(b'{"%s":%d}' % (field.encode(), refused)))
+    assert (
+        b"E_BAD_BODY IDENTIFY %s (%d) is invalid"
+        % (
+            field.replace("_", " ").encode(),
+            refused,
+        )
+        in connection.data[-1]
+    )
+    assert connection.closed
+
+
+def test_a_message_times_out_after_what_its_client_asked_for() -> None:
+    """At the first IDENTIFY; TOUCH goes by the latest (nsqd-tcp section 7.6)."""
+    desk = Desk()
+    session, _ = desk.open()
+    for milliseconds in (1000, 7000):
+        session.receive(b"IDENTIFY\n" + sized(b'{"msg_timeout":%d}' % milliseconds))
+    session.receive(b"SUB t c\nRDY 2\nMPUB t\n" + sized(b"\0\0\0\2" + sized(b"a") + sized(b"b")))
+    assert session.subscription is not None
+    touched, other = session.subscription.in_flight
+    session.receive(b"RDY 0\nTOUCH %b\n" % touched)
+    desk.clock.advance(1.01)
+    desk.broker.scan()
+    assert list(session.subscription.in_flight) == [touched] != [other]
+    desk.clock.advance(6)
+    desk.broker.scan()
+    assert not session.subscription.in_flight
+
+
+def test_sampling_is_that_of_the_first_identify() -> None:
+    """A later one is shown and has no effect on what is delivered."""
+    desk = Desk()
+    session, _ = desk.open()
+    for rate in (1, 0):
+        session.receive(b"IDENTIFY\n" + sized(b'{"sample_rate":%d}' % rate))
+    session.receive(b"SUB t c\nRDY 2500\n")
+    desk.broker.topics["t"].publish([b"x"] * 1000)
+    assert session.subscription is not None
+    assert session.subscription.message_count < 200
+    assert session.subscription.channel.depth == 0
+    assert session.stats()["sample_rate"] == 0

@@ -55,16 +55,23 @@ def sized(body: bytes) -> bytes:
 
 
 class WireClient:
-    """One connection. Every read has a deadline: ``timeout`` seconds for a whole frame."""
+    """One connection, to host and port or to the path of a Unix socket.
+
+    Every read has a deadline: ``timeout`` seconds for a whole frame.
+    """
 
     def __init__(
-        self, address: tuple[str, int], magic: bytes = MAGIC, timeout: float = 10.0
+        self, address: tuple[str, int] | str, magic: bytes = MAGIC, timeout: float = 10.0
     ) -> None:
         self.timeout = timeout
         self.heartbeats = 0
         self._buffer = bytearray()
-        self.socket = socket.create_connection(address, timeout)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if isinstance(address, str):
+            self.socket = socket.socket(socket.AF_UNIX)
+            self.socket.connect(address)
+        else:
+            self.socket = socket.create_connection(address, timeout)
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.send(magic)
 
     def __enter__(self) -> Self:

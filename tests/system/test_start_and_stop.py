@@ -106,34 +106,6 @@ def test_a_second_signal_does_no_harm(forks: ForkServer, tmp_path: Path) -> None
         assert nsqd.wait() == 0
 
 
-# Addresses.
-
-
-def test_unix_sockets_for_both_listeners(forks: ForkServer, tmp_path: Path) -> None:
-    """Any address that is no host and port is a path; the sockets are gone after a clean stop."""
-    tcp, web = tmp_path / "t.sock", tmp_path / "h.sock"
-    data = tmp_path / "data"
-    flags = [f"--tcp-address={tcp}", f"--http-address={web}"]
-    with Daemon(data, *flags, launch=forks.launch) as nsqd:
-        assert f"INFO: TCP: listening on {tcp}" in texts(nsqd.log)
-        assert f"INFO: HTTP: listening on {web}" in texts(nsqd.log)
-        with socket.socket(socket.AF_UNIX) as client:
-            client.settimeout(10)
-            client.connect(str(tcp))
-            client.sendall(b"  V2PUB t\n\0\0\0\1x")
-            assert client.recv(100) == b"\0\0\0\6\0\0\0\0OK"
-        with socket.socket(socket.AF_UNIX) as client:
-            client.settimeout(10)
-            client.connect(str(web))
-            client.sendall(b"GET /info HTTP/1.0\r\n\r\n")
-            answer = b"".join(iter(lambda: client.recv(10_000), b""))
-        assert b'"http_port":-1' in answer
-        assert b'"tcp_port":-1' in answer
-        assert nsqd.stop() == 0
-    assert not tcp.exists()
-    assert not web.exists()
-
-
 def test_no_http_without_an_address(forks: ForkServer, tmp_path: Path) -> None:
     """An empty one turns HTTP off."""
     with Daemon(tmp_path, "--http-address=", launch=forks.launch) as nsqd:
