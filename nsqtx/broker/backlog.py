@@ -20,6 +20,7 @@ ranges always say exactly what is still to be taken.
 from __future__ import annotations
 
 from collections import deque
+from itertools import islice
 
 import attrs
 
@@ -33,6 +34,9 @@ __all__ = ["READ_AHEAD", "WINDOW_BYTES", "Backlog"]
 READ_AHEAD = 256 * 1024
 #: A window never grows past this, whatever ``--mem-queue-size`` allows in messages.
 WINDOW_BYTES = 32 * 1024 * 1024
+#: A look at what is only in the log reads at most so often, about `LOOK_SIZE` bytes each time.
+LOOKS = 8
+LOOK_SIZE = 64 * 1024
 
 
 @attrs.define(eq=False)
@@ -153,6 +157,18 @@ class Backlog:
                 ranges[0] = (position, stop)
         if not ranges:
             self.behind = 0  # what damage took from the log is not waited for
+
+    def first(self, count: int) -> list[bytes]:
+        """The first ``count``, fewer if many bytes of the log are before them; they stay."""
+        records = list(islice(self.fresh, count))
+        looks = 0
+        for start, stop in self.ranges:
+            while start < stop and len(records) < count and looks < LOOKS:
+                assert self.log is not None
+                more, start = self.log.read(start, stop, LOOK_SIZE)
+                records += more
+                looks += 1
+        return records[:count]
 
     def skip(self, end: int, position: int) -> None:
         """The log ended at ``end`` and goes on at ``position``, with nothing in between."""

@@ -17,7 +17,10 @@ from nsqtx.interfaces import ITopicLog, Pending
 from nsqtx.wire.frames import attempts_of, id_of, with_attempts
 from nsqtx.wire.guid import position_of
 
-__all__ = ["DeferredMessages", "RequeuedMessages", "next_frame"]
+__all__ = ["DeferredMessages", "Delayed", "RequeuedMessages", "next_frame"]
+
+#: Due time (ns, 0: at once), position, attempts so far, and the record unless it is in the log.
+Delayed = tuple[int, int, int, bytes | None]
 
 #: How many requeued messages are read from the log at a time.
 FETCH = 256
@@ -95,6 +98,15 @@ class RequeuedMessages:
                 self._frames.append(with_attempts(record, attempts + 1) if attempts else record)
                 self._size += len(record)
 
+    def first(self, count: int) -> list[Delayed]:
+        """The first ``count``, which stay where they are."""
+        found: list[Delayed] = [
+            (0, position_of(id_of(frame)), (attempts_of(frame) - 1) & 0xFFFF, frame)
+            for frame in islice(self._frames, count)
+        ]
+        spilled = islice(self._spilled, count - len(found))
+        return found + [(0, position, attempts, None) for position, attempts in spilled]
+
     def pending(self) -> Iterator[Pending]:
         """All of them, for the checkpoint."""
         for frame in self._frames:
@@ -113,10 +125,10 @@ class RequeuedMessages:
 class DeferredMessages:
     """Messages that may not be delivered before a time of their own.
 
-    Entries are ``(due, position, attempts, record)``; the record only where there is no log.
+    A record is only kept where there is no log.
     """
 
-    _heap: list[tuple[int, int, int, bytes | None]] = attrs.Factory(list)
+    _heap: list[Delayed] = attrs.Factory(list)
 
     def __len__(self) -> int:
         return len(self._heap)
@@ -125,7 +137,7 @@ class DeferredMessages:
         """Add one that was delivered ``attempts`` times and is due at ``due`` (ns)."""
         heapq.heappush(self._heap, (due, position, attempts, record))
 
-    def take_due(self, now: int) -> list[tuple[int, int, int, bytes | None]]:
+    def take_due(self, now: int) -> list[Delayed]:
         """Take those that are due, the longest due first."""
         heap = self._heap
         due = []
@@ -133,10 +145,24 @@ class DeferredMessages:
             due.append(heapq.heappop(heap))
         return due
 
-    def take_all(self) -> list[tuple[int, int, int, bytes | None]]:
+    def take_all(self) -> list[Delayed]:
         """Take all of them, in no order."""
         entries, self._heap = self._heap, []
         return entries
+
+    def first(self, count: int) -> list[Delayed]:
+        """The first ``count`` in the order in which they are due; they stay where they are."""
+        heap = self._heap
+        found: list[Delayed] = []
+        # Only what is below an entry in the heap can come right after it.
+        candidates = [(heap[0], 0)] if heap else []
+        while candidates and len(found) < count:
+            entry, at = heapq.heappop(candidates)
+            found.append(entry)
+            for below in (2 * at + 1, 2 * at + 2):
+                if below < len(heap):
+                    heapq.heappush(candidates, (heap[below], below))
+        return found
 
     def pending(self) -> Iterator[Pending]:
         """All of them, for the checkpoint."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Sequence
-from itertools import repeat
+from itertools import islice, repeat
 from random import randrange
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -162,6 +162,15 @@ class Subscription:
                 latest[id] = max(deadline, latest.get(id, 0))
         self._clamped = [(deadline, id) for id, deadline in latest.items()]
         heapq.heapify(self._clamped)
+
+    def first(self, count: int) -> list[tuple[bytes, int]]:
+        """The records of the first ``count`` in flight, with their deadlines."""
+        found = list(islice(self.in_flight.items(), count))
+        clamped: dict[bytes, int] = {}
+        if any(not stamp.deadline for _, (_, stamp) in found):
+            for deadline, id in self._clamped:
+                clamped[id] = max(deadline, clamped.get(id, 0))
+        return [(record, stamp.deadline or clamped[id]) for id, (record, stamp) in found]
 
     def expire(self, now: int) -> list[bytes]:
         """Take what has timed out; the frames for the next delivery, oldest first."""

@@ -23,6 +23,7 @@ from nsqtx.broker.stats import topic_stats
 from nsqtx.broker.topic import Topic
 from nsqtx.interfaces import StorageError
 from nsqtx.nsqd.mpub import BadMpub, split_binary, split_text
+from nsqtx.nsqd.peek import add_peek_routes
 from nsqtx.nsqd.stats_text import stats_text
 from nsqtx.version import NSQ_VERSION
 from nsqtx.web.api import (
@@ -166,7 +167,7 @@ class NsqdApi:
     @v1
     def delete_topic(self, request: ApiRequest) -> str:
         """Delete a topic with its channels and all messages."""
-        self.node.broker.delete_topic(self._topic(request).name)
+        self.node.broker.delete_topic(self.topic_of(request).name)
         return ""
 
     @app.route("/topic/empty", methods=["POST"])
@@ -174,24 +175,24 @@ class NsqdApi:
     def empty_topic(self, request: ApiRequest) -> str:
         """Drop what waits in the topic; channels keep theirs."""
         _required(query_of(request), "topic", "INVALID_TOPIC")
-        self._topic(request).empty()
+        self.topic_of(request).empty()
         return ""
 
     @app.route("/topic/pause", methods=["POST"])
     @v1
     def pause_topic(self, request: ApiRequest) -> str:
         """Hand nothing on to the channels."""
-        self._topic(request).pause()
+        self.topic_of(request).pause()
         return ""
 
     @app.route("/topic/unpause", methods=["POST"])
     @v1
     def unpause_topic(self, request: ApiRequest) -> str:
         """Hand on again."""
-        self._topic(request).unpause()
+        self.topic_of(request).unpause()
         return ""
 
-    def _topic(self, request: ApiRequest) -> Topic:
+    def topic_of(self, request: ApiRequest) -> Topic:
         """The existing topic of a request. Its name is not validated (section 7)."""
         args = query_of(request)
         if "topic" not in args:
@@ -216,7 +217,7 @@ class NsqdApi:
     @v1
     def delete_channel(self, request: ApiRequest) -> str:
         """Delete a channel with its messages."""
-        topic, channel = self._channel(request)
+        topic, channel = self.channel_of(request)
         topic.delete_channel(channel.name)
         return ""
 
@@ -224,21 +225,21 @@ class NsqdApi:
     @v1
     def empty_channel(self, request: ApiRequest) -> str:
         """Drop every message of a channel."""
-        self._channel(request)[1].empty()
+        self.channel_of(request)[1].empty()
         return ""
 
     @app.route("/channel/pause", methods=["POST"])
     @v1
     def pause_channel(self, request: ApiRequest) -> str:
         """Send nothing new to the consumers."""
-        self._channel(request)[1].pause()
+        self.channel_of(request)[1].pause()
         return ""
 
     @app.route("/channel/unpause", methods=["POST"])
     @v1
     def unpause_channel(self, request: ApiRequest) -> str:
         """Send again."""
-        self._channel(request)[1].unpause()
+        self.channel_of(request)[1].unpause()
         return ""
 
     def _topic_and_channel(self, request: ApiRequest) -> tuple[Topic, str]:
@@ -250,7 +251,8 @@ class NsqdApi:
             raise ApiError(404, "TOPIC_NOT_FOUND")
         return topic, channel
 
-    def _channel(self, request: ApiRequest) -> tuple[Topic, Channel]:
+    def channel_of(self, request: ApiRequest) -> tuple[Topic, Channel]:
+        """The existing topic and channel of a request (section 7)."""
         topic, name = self._topic_and_channel(request)
         channel = topic.channels.get(name)
         if channel is None:
@@ -336,6 +338,7 @@ class NsqdApi:
         except ValueError:
             raise ApiError(400, "INVALID_VALUE") from None
 
+    add_peek_routes(app)
     add_debug_routes(app)
     routes = answer_errors(app)
 

@@ -53,8 +53,8 @@ class Consumer(RecordingSubscriber):
 class Nsqd:
     """An nsqd without sockets."""
 
-    def __init__(self) -> None:
-        self.node = FakeNode()
+    def __init__(self, **settings: Any) -> None:
+        self.node = FakeNode(**settings)
         self.site = NsqdApi(self.node).site()  # type: ignore[arg-type]
 
     def get(self, target: str) -> Response:
