@@ -28,8 +28,9 @@ ALLOWED = {
     "broker": "wire interfaces",
     "storage": "wire interfaces",
     "web": "wire options durations",
+    "cluster": "wire",
     "nsqd": "wire interfaces options kinds durations listen link ports logs run program "
-    "storage broker web",
+    "storage broker web cluster",
 }
 #: Parts that know no Twisted at all, and what of it the broker may use.
 PURE = ("wire", "storage", "durations", "kinds", "options", "version")

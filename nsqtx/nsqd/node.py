@@ -39,6 +39,8 @@ class Node:
     store_health: Callable[[], str | None] = lambda: None
     #: Makes a level of ``log_level`` take effect.
     set_log_level: Callable[[str], None] = lambda level: None
+    #: Makes a list of ``nsqlookupd_tcp_addresses`` take effect.
+    set_lookupds: Callable[[list[str]], None] = lambda addresses: None
 
     @property
     def health(self) -> str:
@@ -72,6 +74,7 @@ class Node:
             ):
                 raise ValueError("not an array of strings")
             self.options.lookupd_tcp_address = addresses or []
+            self.set_lookupds(self.options.lookupd_tcp_address)
             return addresses
         else:
             raise KeyError(name)
