@@ -56,6 +56,11 @@ class LookupConnection(Protocol):
     def connectionMade(self) -> None:
         self.transport.write(MAGIC)
 
+    @property
+    def busy(self) -> bool:
+        """Whether answers are still to come."""
+        return bool(self._waiting)
+
     def send(self, data: bytes) -> None:
         """Send a command whose answer does not matter."""
         self._send(data, None)

@@ -166,7 +166,9 @@ class LookupPeer:
 
     def stop(self) -> Deferred[Any]:
         """Leave; closing the connection removes all registrations there."""
-        self._connection = None
+        connection, self._connection = self._connection, None
+        if connection is not None and connection.busy:
+            connection.transport.abortConnection()  # which may never take what is still to be sent
         if self._pings.running:
             self._pings.stop()
         return self._service.stopService() or succeed(None)

@@ -12,22 +12,29 @@ from typing import Any
 from urllib.parse import quote_plus
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredList
+from twisted.internet.endpoints import HostnameEndpoint
 from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from twisted.web.client import Agent
 
 from nsqtx.broker.channel import Channel
 from nsqtx.broker.errors import BrokerError
 from nsqtx.broker.topic import Topic
+from nsqtx.cluster.http import ApiClient, RequestFailed
 from nsqtx.interfaces import StorageError
+from nsqtx.listen import split_address
 from nsqtx.nsqd.lookup_peer import LookupPeer, registration
 from nsqtx.nsqd.node import Node
 from nsqtx.version import NSQ_VERSION
 from nsqtx.wire.names import is_ephemeral, valid_name
 
-__all__ = ["Lookups"]
+__all__ = ["Lookups", "make_lookups"]
 
 log = Logger(namespace="nsqd.lookup")
+
+#: How long a connection may take to be made (seconds; nsqd-engine 10.1).
+CONNECT_TIMEOUT = 1.0
 
 _WORDS = {"made": "REGISTER", "gone": "UNREGISTER"}
 
@@ -175,9 +182,7 @@ class Lookups:
                 names.update(value)
             else:
                 self._not_answered(topic, value, none)
-        return sorted(
-            name for name in names if valid_name(name) and not is_ephemeral(name)
-        )
+        return sorted(name for name in names if valid_name(name) and not is_ephemeral(name))
 
     def _not_answered(self, topic: str, failure: Failure, none: bool) -> None:
         log.warn(
@@ -187,3 +192,25 @@ class Lookups:
             which="failed to query any nsqlookupd: " if none else "",
             reason=failure.getErrorMessage(),
         )
+
+
+def make_lookups(node: Node, reactor: Any) -> Lookups:
+    """The nsqlookupds of a node, over the network."""
+    options = node.options
+    agent = Agent(reactor, connectTimeout=options.http_client_connect_timeout / 1e9)
+    client = ApiClient(agent, reactor, options.http_client_request_timeout / 1e9)
+
+    def endpoint(address: str) -> IStreamClientEndpoint:
+        pair = split_address(address)
+        if pair is None or not pair[1].isdigit() or not 0 < int(pair[1]) < 65536:
+            raise ValueError(f"{address!r} is not host:port")
+        return HostnameEndpoint(reactor, pair[0] or "localhost", int(pair[1]), CONNECT_TIMEOUT)
+
+    async def ask(url: str) -> list[str]:
+        answer = await client.get_json(url)
+        channels = answer.get("channels") if isinstance(answer, dict) else None
+        if not isinstance(channels, list) or not all(isinstance(each, str) for each in channels):
+            raise RequestFailed(f"{url}: answered no list of channels")
+        return channels
+
+    return Lookups(node, reactor, endpoint, lambda url: Deferred.fromCoroutine(ask(url)))

@@ -187,7 +187,6 @@ class NsqdOptions:
 #: Options whose feature is not built yet. Given anything but the default, nsqd does not start,
 #: since a flag that is silently ignored can cost more than one that is missing.
 NOT_YET = (
-    "lookupd_tcp_address",
     "auth_http_address",
     "statsd_address",
     "tls_cert",

@@ -22,6 +22,7 @@ from nsqtx.interfaces import StorageError
 from nsqtx.listen import ListenError
 from nsqtx.logs import NsqLogObserver
 from nsqtx.nsqd.http import NsqdApi
+from nsqtx.nsqd.lookups import Lookups, make_lookups
 from nsqtx.nsqd.node import Node
 from nsqtx.nsqd.options import NsqdOptions
 from nsqtx.nsqd.protocol import NsqdFactory
@@ -96,6 +97,7 @@ class NsqdService(Service):
         )
         self._factory: NsqdFactory | None = None
         self._ports = Ports(reactor)
+        self._lookups: Lookups | None = None
         self._loops: list[LoopingCall] = []
         self._metadata_due: IDelayedCall | None = None
         self._loaded = False
@@ -160,6 +162,10 @@ class NsqdService(Service):
         self._load()
         self._loaded = True
         self._persist()
+        # Not before: what is loaded has its channels, nobody is asked for them.
+        self._lookups = make_lookups(self.node, self.reactor)
+        self.node.set_lookupds = self._lookups.set_addresses
+        self._lookups.set_addresses(options.lookupd_tcp_address)
         self._ports.announce()
         for interval, run in ((SCAN_INTERVAL, self._broker.scan), (TICK_INTERVAL, self._tick)):
             loop = LoopingCall(self._guarded, run)
@@ -236,6 +242,8 @@ class NsqdService(Service):
                 "new channel({channel})" if kind == "channel made" else "deleting channel {channel}"
             )
             log.info("TOPIC({topic}): " + text, topic=topic.name, channel=channel.name)
+        if self._lookups is not None:
+            self._lookups.changed(kind, topic, channel)
         persistent = not topic.ephemeral and not (channel is not None and channel.ephemeral)
         if persistent:
             self.persist_soon()
@@ -283,6 +291,9 @@ class NsqdService(Service):
         """Stop listening, let clients go, write everything down."""
         self._stopping = True
         super().stopService()
+        if self._lookups is not None:
+            # First, so that consumers are not sent here any more.
+            yield self._lookups.leave()
         yield self._ports.close()
         yield self._drop_clients()
         self._let_go()
