@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import struct
 from collections import deque
-from collections.abc import Callable
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime, ITCPTransport
@@ -32,26 +31,21 @@ class LookupdError(Exception):
 class LookupConnection(Protocol):
     """Sends commands and matches the answers to them.
 
-    ``max_answer`` is the largest answer, in bytes (``--max-body-size``). ``lost`` is told, once,
-    when the connection is of no use any more, and why.
+    ``max_answer`` is the largest answer, in bytes (``--max-body-size``).
     """
 
     transport: ITCPTransport
 
-    def __init__(
-        self,
-        clock: IReactorTime,
-        max_answer: int,
-        lost: Callable[[LookupConnection, str], None],
-    ) -> None:
+    def __init__(self, clock: IReactorTime, max_answer: int) -> None:
         self._clock = clock
-        self._report = lost
         self._max_answer = max_answer
         self._buffer = b""
         #: Who waits for the answers under way, oldest first; None: nobody, it only counts.
         self._waiting: deque[Deferred[bytes] | None] = deque()
         self._timeout: IDelayedCall | None = None
         self._lost: Failure | None = None
+        self._closed = False
+        self._watching: list[Deferred[str]] = []
 
     def connectionMade(self) -> None:
         self.transport.write(MAGIC)
@@ -130,7 +124,23 @@ class LookupConnection(Protocol):
         for answer in waiting:
             if answer is not None:
                 answer.errback(reason)
-        self._report(self, reason.getErrorMessage())
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._let_go(reason)
+        self._closed = True
+        watching, self._watching = self._watching, []
+        for each in watching:
+            each.callback(self._reason())
+
+    def when_closed(self) -> Deferred[str]:
+        """Fires when the connection is closed, with the reason, for people."""
+        watching: Deferred[str] = Deferred()
+        if self._closed:
+            watching.callback(self._reason())
+        else:
+            self._watching.append(watching)
+        return watching
+
+    def _reason(self) -> str:
+        assert self._lost is not None
+        return self._lost.getErrorMessage()

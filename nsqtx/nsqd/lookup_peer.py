@@ -14,14 +14,11 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import attrs
-from twisted.application.internet import ClientService
-from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IProtocolFactory, IReactorTime, IStreamClientEndpoint
+from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
 from twisted.internet.protocol import Factory
-from twisted.internet.task import LoopingCall
+from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
-from twisted.python.failure import Failure
-from zope.interface import implementer
 
 from nsqtx.nsqd.lookup_connection import LookupConnection, LookupdError
 from nsqtx.wire import gojson
@@ -71,45 +68,10 @@ def peer_info(answer: bytes) -> PeerInfo:
         raise LookupdError(f"IDENTIFY was answered {answer[:100]!r}") from error
 
 
-def pause(attempt: int) -> float:
-    """Seconds to wait before an attempt to connect, the first being number 1 or 0."""
-    longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(attempt, 10))
+def pause(failures: int) -> float:
+    """Seconds to wait after so many attempts in a row that failed."""
+    longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(failures - 1, 10))
     return random.uniform(longest / 10, longest)  # noqa: S311
-
-
-@implementer(IStreamClientEndpoint)
-@attrs.define(eq=False)
-class _ReportedEndpoint:
-    """An endpoint that says in the log what it does, and what came of it."""
-
-    address: str
-    endpoint: IStreamClientEndpoint
-    failed: Callable[[], None]
-
-    def connect(self, protocol_factory: IProtocolFactory) -> Deferred[Any]:
-        log.info("LOOKUP connecting to {address}", address=self.address)
-        connecting = self.endpoint.connect(protocol_factory)
-        connecting.addErrback(self._failed)
-        return connecting
-
-    def _failed(self, failure: Failure) -> Failure:
-        self.failed()
-        log.error(
-            "LOOKUPD({address}): connect - {reason}",
-            address=self.address,
-            reason=failure.getErrorMessage(),
-        )
-        return failure
-
-
-class _ConnectionFactory(Factory):
-    noisy = False
-
-    def __init__(self, make: Callable[[], LookupConnection]) -> None:
-        self._make = make
-
-    def buildProtocol(self, addr: object) -> LookupConnection:
-        return self._make()
 
 
 class LookupPeer:
@@ -132,16 +94,15 @@ class LookupPeer:
         #: What it said of itself when it was last connected.
         self.info: PeerInfo | None = None
         self._tried = False
+        self._unsettled: list[Deferred[None]] = []
         self._identity = identity
         self._registrations = registrations
         self._connection: LookupConnection | None = None
-        self._service = ClientService(
-            _ReportedEndpoint(address, endpoint, self._was_tried),
-            _ConnectionFactory(lambda: LookupConnection(clock, max_answer, self._lost)),
-            retryPolicy=pause,
-            clock=clock,
-            prepareConnection=self._prepare,
-        )
+        self._endpoint = endpoint
+        self._clock = clock
+        self._factory = Factory.forProtocol(lambda: LookupConnection(clock, max_answer))
+        self._factory.noisy = False
+        self._running: Deferred[None] | None = None
         self._pings = LoopingCall(self._ping)
         self._pings.clock = clock
 
@@ -150,16 +111,21 @@ class LookupPeer:
         """Whether it knows of us now."""
         return self._connection is not None
 
-    def settled(self) -> Deferred[Any]:
+    def settled(self) -> Deferred[None]:
         """Fires once the first attempt to connect is over, whatever came of it."""
+        waiting: Deferred[None] = Deferred()
         if self._tried:
-            return succeed(None)
-        return self._service.whenConnected(failAfterFailures=1).addErrback(lambda _: None)
+            waiting.callback(None)
+        else:
+            self._unsettled.append(waiting)
+        return waiting
 
     def start(self) -> None:
         """Connect, and stay connected."""
         log.info("LOOKUP({address}): adding peer", address=self.address)
-        self._service.startService()
+        self._running = Deferred.fromCoroutine(self._stay_connected())
+        self._running.addErrback(lambda failure: failure.trap(CancelledError) and None)
+        self._running.addErrback(lambda failure: log.failure("LOOKUPD: connecting", failure))
         self._pings.start(PING_INTERVAL, now=False).addErrback(
             lambda failure: log.failure("LOOKUPD: pings ended", failure)
         )
@@ -167,11 +133,62 @@ class LookupPeer:
     def stop(self) -> Deferred[Any]:
         """Leave; closing the connection removes all registrations there."""
         connection, self._connection = self._connection, None
-        if connection is not None and connection.busy:
-            connection.transport.abortConnection()  # which may never take what is still to be sent
         if self._pings.running:
             self._pings.stop()
-        return self._service.stopService() or succeed(None)
+        if self._running is not None:
+            self._running.cancel()
+        self._settle()
+        if connection is None:
+            return succeed(None)
+        if connection.busy:
+            # It may never take what is still to be sent.
+            connection.transport.abortConnection()
+        else:
+            connection.transport.loseConnection()
+        return connection.when_closed()
+
+    async def _stay_connected(self) -> None:
+        """Connect, again and again. Ends when it is cancelled."""
+        # Not a ClientService: its state machine has no answer to a connection that is lost while
+        # it is being prepared, nor does it close one whose preparation failed (Twisted 26.10).
+        failures = 0
+        while True:
+            doing = "connect"
+            connection: Any = None  # a LookupConnection; endpoints promise less
+            try:
+                log.info("LOOKUP connecting to {address}", address=self.address)
+                connection = await self._endpoint.connect(self._factory)
+                doing = "IDENTIFY"
+                await self._introduce(connection)
+                failures = 0
+                self._settle()
+                doing = "connection"
+                reason = await connection.when_closed()
+            except CancelledError:
+                # Of one that is introduced `stop` knows, and closes it politely.
+                if doing == "IDENTIFY":
+                    connection.transport.abortConnection()
+                raise
+            except Exception as error:  # noqa: BLE001  # of any kind: it is tried again
+                reason = str(error) or type(error).__name__
+                if connection is not None:
+                    connection.transport.abortConnection()
+            self._connection = None
+            log.error(
+                "LOOKUPD({address}): {doing} - {reason}",
+                address=self.address,
+                doing=doing,
+                reason=reason,
+            )
+            self._settle()
+            failures += 1
+            await deferLater(self._clock, pause(failures))
+
+    def _settle(self) -> None:
+        self._tried = True
+        unsettled, self._unsettled = self._unsettled, []
+        for each in unsettled:
+            each.callback(None)
 
     async def _introduce(self, connection: LookupConnection) -> None:
         """IDENTIFY, then register all there is.
@@ -190,34 +207,10 @@ class LookupPeer:
         if not info.broadcast_address:
             log.error("LOOKUPD({address}): no broadcast address", address=self.address)
         self.info = info
-        self._tried = True
         # From here on changes are sent as they come; nothing can come in between.
         self._connection = connection
         for topic, channel in self._registrations():
             connection.send(registration("REGISTER", topic, channel).encode() + b"\n")
-
-    def _prepare(self, connection: Any) -> Deferred[None]:
-        introduced = Deferred.fromCoroutine(self._introduce(connection))
-        introduced.addErrback(self._refused, connection)
-        return introduced
-
-    def _was_tried(self) -> None:
-        self._tried = True
-
-    def _refused(self, failure: Failure, connection: LookupConnection) -> Failure:
-        log.error(
-            "LOOKUPD({address}): IDENTIFY - {reason}",
-            address=self.address,
-            reason=failure.getErrorMessage(),
-        )
-        self._tried = True
-        connection.transport.loseConnection()
-        return failure
-
-    def _lost(self, connection: LookupConnection, reason: str) -> None:
-        if connection is self._connection:
-            self._connection = None
-            log.error("LOOKUPD({address}): {reason}", address=self.address, reason=reason)
 
     def _ping(self) -> None:
         if self._connection is not None:
