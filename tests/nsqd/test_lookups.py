@@ -24,7 +24,7 @@ from nsqtx.nsqd.options import NsqdOptions
 from tests.support.lists import ListStore
 from tests.support.lookupds import GREETING, FakeLookupd
 
-RECORDED = Path(__file__).parents[1] / "golden/data/lookupd_tcp/nsqd_client.json"
+RECORDED = Path(__file__).parents[1] / "golden/data/nsqd_client.json"
 
 
 class World:
