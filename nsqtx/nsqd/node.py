@@ -12,6 +12,7 @@ from twisted.internet.interfaces import IReactorTime
 from nsqtx.broker.broker import Broker
 from nsqtx.kinds import LOG_LEVEL
 from nsqtx.nsqd.options import NsqdOptions
+from nsqtx.nsqd.statsd import expand_prefix
 from nsqtx.options import config_value
 from nsqtx.wire import gojson
 
@@ -54,7 +55,7 @@ class Node:
         :raises KeyError: there is no such option.
         """
         if name == "statsd_prefix":
-            return self._statsd_prefix()
+            return self.statsd_prefix
         return config_value(self.options, name)
 
     def config_set(self, name: str, body: bytes) -> Any:
@@ -80,11 +81,13 @@ class Node:
             raise KeyError(name)
         return self.config_get(name)
 
-    def _statsd_prefix(self) -> str:
-        """The prefix with the host in it, as it goes out (nsqd-engine section 11)."""
-        host = f"{self.options.broadcast_address}:{self.options.broadcast_http_port}"
-        prefix = self.options.statsd_prefix.replace("%s", host.translate({46: "_", 58: "_"}))
-        return prefix if not prefix or prefix.endswith(".") else prefix + "."
+    @property
+    def statsd_prefix(self) -> str:
+        """The prefix of statsd with the host in it, as it goes out (nsqd-engine section 11)."""
+        options = self.options
+        return expand_prefix(
+            options.statsd_prefix, options.broadcast_address, options.broadcast_http_port
+        )
 
     def producers(self, topic: str = "") -> list[dict[str, Any]]:
         """The ``producers`` of ``/stats``: every session that has published."""

@@ -188,7 +188,6 @@ class NsqdOptions:
 #: since a flag that is silently ignored can cost more than one that is missing.
 NOT_YET = (
     "auth_http_address",
-    "statsd_address",
     "tls_cert",
     "tls_key",
     "tls_client_auth_policy",
@@ -206,6 +205,16 @@ def start_error(options: NsqdOptions) -> str | None:
         return "cannot require TLS client connections without TLS key and cert"
     if options.auth_http_request_method not in ("get", "post"):
         return "--auth-http-request-method must be post or get"
+    if options.statsd_address:
+        # Not at the top: it takes Twisted along, which `--version` need not wait for.
+        from nsqtx.nsqd.statsd_push import statsd_place
+
+        try:
+            statsd_place(options.statsd_address)
+        except ValueError as error:
+            return f"--statsd-address: {error}"
+        if options.statsd_interval <= 0:
+            return "--statsd-interval must be positive"
     for percentile in options.e2e_processing_latency_percentile:
         if not 0 < percentile <= 1:
             return f"invalid E2E processing latency percentile: {percentile:g}"

@@ -26,6 +26,8 @@ from nsqtx.nsqd.lookups import Lookups, make_lookups
 from nsqtx.nsqd.node import Node
 from nsqtx.nsqd.options import NsqdOptions
 from nsqtx.nsqd.protocol import NsqdFactory
+from nsqtx.nsqd.statsd import StatsdLines
+from nsqtx.nsqd.statsd_push import StatsdPusher, statsd_place
 from nsqtx.ports import Ports
 from nsqtx.run import StartError
 from nsqtx.storage.dirlock import DirectoryLock, LockError
@@ -102,6 +104,7 @@ class NsqdService(Service):
         self._metadata_due: IDelayedCall | None = None
         self._loaded = False
         self._stopping = False
+        self._statsd: StatsdPusher | None = None
 
     def _make_store(self) -> Store:
         options = self.options
@@ -172,6 +175,26 @@ class NsqdService(Service):
             loop.clock = self.reactor
             loop.start(interval, now=False).addErrback(self._broken)
             self._loops.append(loop)
+        if options.statsd_address:
+            self._start_statsd()
+
+    def _start_statsd(self) -> None:
+        """Push to statsd. The bound ports are part of the prefix."""
+        options = self.options
+        lines = StatsdLines(
+            self._broker,
+            self.node.statsd_prefix,
+            options.statsd_exclude_ephemeral,
+            options.statsd_mem_stats,
+        )
+        self._statsd = StatsdPusher(
+            self.reactor,
+            statsd_place(options.statsd_address),
+            options.statsd_interval / NANO,
+            options.statsd_udp_packet_size,
+            lines,
+        )
+        self._statsd.start()
 
     def _bind(self) -> None:
         """Listen. Nobody is accepted before this turn of the reactor is over, and all is loaded."""
@@ -295,6 +318,8 @@ class NsqdService(Service):
             # First, so that consumers are not sent here any more.
             yield self._lookups.leave()
         yield self._ports.close()
+        if self._statsd is not None:
+            yield self._statsd.stop()
         yield self._drop_clients()
         self._let_go()
         log.info("NSQ: bye")

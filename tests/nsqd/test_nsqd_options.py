@@ -301,6 +301,14 @@ def test_a_negative_queue_is_refused() -> None:
     assert start_error(options_of("--mem-queue-size=-1")) == "--mem-queue-size must not be negative"
 
 
+def test_an_interval_of_statsd_that_makes_no_sense_is_refused() -> None:
+    """The original ends when it is to push; without a statsd it does not matter."""
+    interval = "--statsd-interval=0s"
+    options = options_of("--statsd-address=h:1", interval)
+    assert start_error(options) == "--statsd-interval must be positive"
+    assert start_error(options_of(interval)) is None
+
+
 def test_a_feature_that_is_not_built_yet_is_not_ignored() -> None:
     """Each of its options is refused by name when it is given."""
     rows = {row.flag.replace("-", "_"): row for row in TABLE}

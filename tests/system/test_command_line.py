@@ -194,8 +194,7 @@ def test_a_wrong_flag_of_ours_is_refused_like_any(
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["--lookupd-tcp-address=h:4160"], "--lookupd-tcp-address is not implemented yet"),
-        (["--statsd-address=h:8125"], "--statsd-address is not implemented yet"),
+        (["--statsd-address=h"], "--statsd-address: h is not host:port"),
         (["--auth-http-address=h:80"], "--auth-http-address is not implemented yet"),
         (["--sync-every=0"], "--sync-every must be positive"),
     ],
