@@ -117,14 +117,11 @@ def test_damaged(codec: str, sent: list[tuple[bytes, int]], seed: int, flipped: 
     encoder, decoder = MAKERS[codec]()
     stream = bytearray(b"".join(map(encoder.encode, expand(sent))) or b"x")
     stream[random.Random(seed).randrange(len(stream))] ^= flipped
-    received = b""
     try:
         for part in split(bytes(stream), seed):
-            received += take(decoder, part)
+            take(decoder, part)
     except CodecError:
         pass
-    if codec == "snappy":
-        assert b"".join(expand(sent)).startswith(received)
 
 
 @unhurried
@@ -217,6 +214,16 @@ def test_snappy_refused(stream: bytes) -> None:
     """What the format forbids, or does not know, or whose checksum is wrong, is refused."""
     with pytest.raises(CodecError):
         take(make_snappy()[1], stream)
+
+
+@pytest.mark.parametrize("place", range(4, len(OK_CHUNK)))
+def test_snappy_damaged_data(place: int) -> None:
+    """No bit of a chunk's checksum or data can be turned unnoticed; heads have no checksum."""
+    for bit in range(8):
+        damaged = bytearray(OK_CHUNK)
+        damaged[place] ^= 1 << bit
+        with pytest.raises(CodecError):
+            take(make_snappy()[1], IDENTIFIER + damaged)
 
 
 @pytest.mark.parametrize("size", [65536, 65537])
