@@ -32,6 +32,8 @@ class Link:
     transport: Any
     on_blocked: Any
     on_unblocked: Any
+    #: Called when the last reason not to read is gone; by default, read on.
+    on_released: Any = None
     blocked: bool = False
     _direct: bool = False
     _registered: bool = False
@@ -42,6 +44,8 @@ class Link:
     def open(self) -> None:
         """Take the transport over: options, buffer sizes, back-pressure."""
         transport = self.transport
+        if self.on_released is None:
+            self.on_released = transport.resumeProducing
         if isinstance(transport.getPeer(), (IPv4Address, IPv6Address)):
             transport.setTcpNoDelay(True)
             transport.setTcpKeepAlive(True)
@@ -82,7 +86,12 @@ class Link:
         else:
             reasons.remove(reason)
             if not reasons:
-                self.transport.resumeProducing()
+                self.on_released()
+
+    @property
+    def held(self) -> bool:
+        """Whether there is a reason not to read."""
+        return bool(self._reasons)
 
     def close(self) -> None:
         """Close when what is buffered has been sent."""

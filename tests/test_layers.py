@@ -21,6 +21,7 @@ ALLOWED = {
     "options": "kinds durations",
     "listen": "",
     "link": "",
+    "tls": "",
     "ports": "listen",
     "logs": "kinds",
     "run": "kinds logs options",
@@ -29,7 +30,7 @@ ALLOWED = {
     "storage": "wire interfaces",
     "web": "wire options durations",
     "cluster": "wire",
-    "nsqd": "wire interfaces options kinds durations listen link ports logs run program "
+    "nsqd": "wire interfaces options kinds durations listen link tls ports logs run program "
     "storage broker web cluster",
 }
 #: Parts that know no Twisted at all, and what of it the broker may use.

@@ -9,11 +9,11 @@ from twisted.logger import Logger
 
 from nsqtx.broker.locality import Place, locality
 from nsqtx.nsqd.options import NsqdOptions
+from nsqtx.nsqd.upgrade import grant
 from nsqtx.version import NSQ_VERSION
 from nsqtx.wire.identify import (
     Negotiated,
     check,
-    deflate_level,
     negotiation_response,
     parse_identify,
 )
@@ -76,16 +76,18 @@ def identify(session: Session, body: bytes) -> bytes:
     if not identity.feature_negotiation:
         return b"OK"
     settings = session.settings
-    return negotiation_response(
+    granted = grant(session, identity)
+    response = negotiation_response(
         Negotiated(
             max_rdy_count=options.max_rdy_count,
             version=NSQ_VERSION,
             max_msg_timeout=options.max_msg_timeout // _MS,
             msg_timeout=settings.msg_timeout,
-            deflate_level=deflate_level(
-                granted=False, requested=identity.deflate_level, maximum=options.max_deflate_level
-            ),
+            tls_v1=granted.tls,
+            deflate=granted.deflate,
+            deflate_level=granted.level,
             max_deflate_level=options.max_deflate_level,
+            snappy=granted.snappy,
             sample_rate=settings.sample_rate,
             output_buffer_size=settings.output_buffer_size,
             output_buffer_timeout=settings.output_buffer_timeout,
@@ -93,6 +95,9 @@ def identify(session: Session, body: bytes) -> bytes:
             topology_zone=options.topology_zone,
         )
     )
+    if granted.adds_to(session.layering):
+        session.upgrade = granted
+    return response
 
 
 def client_stats(session: Session, topic: str) -> dict[str, Any]:
@@ -100,7 +105,7 @@ def client_stats(session: Session, topic: str) -> dict[str, Any]:
 
     ``pub_counts`` has the count of ``topic`` if that is given, else of any one topic.
     """
-    identity, subscription = session.identity, session.subscription
+    identity, subscription, layering = session.identity, session.subscription, session.layering
     counters = {
         "ready_count": 0,
         "in_flight_count": 0,
@@ -123,15 +128,16 @@ def client_stats(session: Session, topic: str) -> dict[str, Any]:
         **counters,
         "connect_ts": int(session.connect_time),
         "sample_rate": session.settings.sample_rate,
-        "deflate": False,
-        "snappy": False,
+        "deflate": layering.deflate,
+        "snappy": layering.snappy,
         "user_agent": identity.user_agent,
         "topology_zone": identity.topology_zone,
         "topology_region": identity.topology_region,
         **({"pub_counts": counts} if counts else {}),
-        "tls": False,
-        "tls_cipher_suite": "",
-        "tls_version": "",
+        "tls": layering.tls,
+        "tls_cipher_suite": layering.tls_cipher_suite,
+        "tls_version": layering.tls_version,
+        # There is no ALPN. Go calls that mutual.
         "tls_negotiated_protocol": "",
-        "tls_negotiated_protocol_is_mutual": False,
+        "tls_negotiated_protocol_is_mutual": layering.tls,
     }

@@ -14,6 +14,7 @@ from nsqtx.kinds import LOG_LEVEL
 from nsqtx.nsqd.options import NsqdOptions
 from nsqtx.nsqd.statsd import expand_prefix
 from nsqtx.options import config_value
+from nsqtx.tls import ServerTls
 from nsqtx.wire import gojson
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ class Node:
     tcp_port: int = 0
     http_port: int = 0
     https_port: int = 0
+    #: Makes TLS connections; None without a certificate.
+    tls: ServerTls | None = None
     #: Every TCP session, in the order of connecting.
     sessions: dict[Session, None] = attrs.Factory(dict)
     #: The last thing that the disk refused, None when it works.

@@ -22,7 +22,7 @@ from nsqtx.kinds import (
 from nsqtx.options import option
 from nsqtx.wire.guid import NODE_IDS, default_node_id
 
-__all__ = ["NOT_YET", "NsqdOptions", "start_error"]
+__all__ = ["NOT_YET", "NsqdOptions", "implied_tls_required", "start_error"]
 
 
 @attrs.define
@@ -188,11 +188,14 @@ class NsqdOptions:
 #: since a flag that is silently ignored can cost more than one that is missing.
 NOT_YET = (
     "auth_http_address",
-    "tls_cert",
-    "tls_key",
-    "tls_client_auth_policy",
-    "tls_root_ca_file",
 )
+
+
+def implied_tls_required(options: NsqdOptions) -> str:
+    """What ``--tls-required`` comes to: asking clients for certificates is requiring TLS."""
+    if options.tls_required == "false" and options.tls_client_auth_policy:
+        return "true"
+    return options.tls_required
 
 
 def start_error(options: NsqdOptions) -> str | None:
@@ -201,7 +204,9 @@ def start_error(options: NsqdOptions) -> str | None:
         return "--max-deflate-level must be [1,9]"
     if not 0 <= options.node_id < NODE_IDS:
         return f"--node-id must be [0,{NODE_IDS})"
-    if options.tls_required != "false" and not (options.tls_cert or options.tls_key):
+    if bool(options.tls_cert) != bool(options.tls_key):
+        return "failed to build TLS config - --tls-cert and --tls-key need each other"
+    if implied_tls_required(options) != "false" and not options.tls_cert:
         return "cannot require TLS client connections without TLS key and cert"
     if options.auth_http_request_method not in ("get", "post"):
         return "--auth-http-request-method must be post or get"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import attrs
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, succeed
@@ -18,8 +20,10 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from nsqtx.link import Link, remote_address
+from nsqtx.nsqd.layers import Layers
 from nsqtx.nsqd.node import Node
 from nsqtx.nsqd.session import Session
+from nsqtx.nsqd.upgrade import Upgrade, Upgrades
 
 __all__ = ["NsqdFactory", "NsqdProtocol"]
 
@@ -38,6 +42,9 @@ class NsqdProtocol(Protocol):
 
     session: Session
     link: Link
+    #: What the session writes to: the link, or layers above it.
+    _top: Link | Layers
+    _receive: Callable[[bytes], None]
 
     def __init__(self, factory: NsqdFactory) -> None:
         self._factory = factory
@@ -45,6 +52,7 @@ class NsqdProtocol(Protocol):
         self._heartbeat: IDelayedCall | None = None
         self._deadline: IDelayedCall | None = None
         self._linger: IDelayedCall | None = None
+        self._upgrades: Upgrades | None = None
         self._blocked_since: float | None = None
         self._read_closed = False
         self._closing = False
@@ -56,7 +64,9 @@ class NsqdProtocol(Protocol):
         log.info("TCP: new client({address})", address=address)
         self.link = Link(transport, self._blocked, self._unblocked)
         self.link.open()
+        self._top = self.link
         self.session = Session(self._factory.node, self, host, address)
+        self._receive = self.session.receive
         self._factory.node.sessions[self.session] = None
         self._factory.connections[self] = None
         self._start_heartbeat()
@@ -66,16 +76,26 @@ class NsqdProtocol(Protocol):
         if self.session.closed:
             return
         try:
-            self.session.receive(data)
+            self._receive(data)
         except Exception:  # noqa: BLE001
-            # A bug costs this connection, not the daemon.
-            log.failure("[{address}] - connection closed", address=self.session.address)
-            self.session.closed = True
-            self.link.abort()
+            self._failed()
+
+    def _failed(self) -> None:
+        """There is a bug: it costs this connection, not the daemon."""
+        log.failure("[{address}] - connection closed", address=self.session.address)
+        self.session.closed = True
+        self.link.abort()
 
     def readConnectionLost(self) -> None:
         """The client closed its sending side."""
         self._read_closed = True
+        if self._upgrades is None or self._closing:
+            self._input_ended()
+        else:
+            self._upgrades.layers.end()
+
+    def _input_ended(self) -> None:
+        """The client sends no more, and all that it sent was done."""
         if self._closing:
             self.link.close()  # it only lingered for this
         else:
@@ -87,6 +107,9 @@ class NsqdProtocol(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         for call in (self._heartbeat, self._deadline, self._linger):
             _cancel(call)
+        if self._upgrades is not None:
+            self._upgrades.stop()
+            self._upgrades.layers.stop()
         self._factory.node.sessions.pop(self.session, None)
         self._factory.connections.pop(self, None)
         self.session.lost()
@@ -96,22 +119,43 @@ class NsqdProtocol(Protocol):
     # What the session wants (nsqtx.nsqd.session.Connection).
 
     def write(self, data: bytes) -> None:
-        self.link.write(data)
+        self._top.write(data)
 
     def close(self) -> None:
         self._closing = True
         _cancel(self._heartbeat)
         _cancel(self._deadline)
+        if self._upgrades is not None:
+            self._upgrades.stop()
         lingers = self._factory.lingers and not self._read_closed
         if lingers and hasattr(self.transport, "loseWriteConnection"):
-            self.link.close_sending()
+            self._top.close_sending()
             if self._linger is None:
                 self._linger = self._clock.callLater(LINGER, self.link.finish)
         else:
-            self.link.close()
+            self._top.close()
 
     def hold(self, on: bool) -> None:
         self.link.hold("held", on)
+
+    def upgrade(self, upgrade: Upgrade) -> None:
+        if self._upgrades is None:
+            self._upgrades = Upgrades(self.session, self.link, self._input_ended)
+            self.link.on_released = self._released
+            self._top = self._upgrades.layers
+            self._receive = self._upgrades.layers.receive
+        self._upgrades.add(upgrade)
+
+    def upgraded(self) -> None:
+        self._arm_deadline()
+
+    def _released(self) -> None:
+        """Nothing keeps us from reading any more; the layers may have something left."""
+        assert self._upgrades is not None
+        try:
+            self._upgrades.layers.go_on()
+        except Exception:  # noqa: BLE001
+            self._failed()
 
     def negotiated(self, first: bool) -> None:
         if first:
@@ -131,7 +175,12 @@ class NsqdProtocol(Protocol):
             )
             self.link.abort()
             return
-        self.session.heartbeat()
+        if not self._shaking_hands():
+            self.session.heartbeat()
+
+    def _shaking_hands(self) -> bool:
+        """Whether a TLS handshake is under way, which has its own deadline and allows no frame."""
+        return self._upgrades is not None and self._upgrades.shaking_hands
 
     def _start_heartbeat(self) -> None:
         _cancel(self._heartbeat)
@@ -151,7 +200,7 @@ class NsqdProtocol(Protocol):
 
     def _check_deadline(self) -> None:
         limit = 2 * self.session.settings.heartbeat_interval / 1000
-        if limit <= 0:
+        if limit <= 0 or self._shaking_hands():
             return
         if self.session.last_command + limit <= self._clock.seconds():
             self.session.ended()

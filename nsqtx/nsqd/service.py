@@ -24,7 +24,7 @@ from nsqtx.logs import NsqLogObserver
 from nsqtx.nsqd.http import NsqdApi
 from nsqtx.nsqd.lookups import Lookups, make_lookups
 from nsqtx.nsqd.node import Node
-from nsqtx.nsqd.options import NsqdOptions
+from nsqtx.nsqd.options import NsqdOptions, implied_tls_required
 from nsqtx.nsqd.protocol import NsqdFactory
 from nsqtx.nsqd.statsd import StatsdLines
 from nsqtx.nsqd.statsd_push import StatsdPusher, statsd_place
@@ -42,7 +42,12 @@ from nsqtx.storage.metadata import (
 )
 from nsqtx.storage.store import Store
 from nsqtx.storage.volume import Settings as StorageSettings
+from nsqtx.tls import ServerTls, TlsError, TlsSettings
 from nsqtx.version import NSQ_VERSION, RUNTIME
+from nsqtx.web.api import TlsRequired
+from nsqtx.web.https import HttpsFactory
+from nsqtx.web.site import ApiSite
+from nsqtx.wire.codecs import SNAPPY_AVAILABLE
 
 __all__ = ["NsqdService"]
 
@@ -160,6 +165,9 @@ class NsqdService(Service):
         self.node = Node(options, self._broker, self.reactor, self.reactor.seconds())
         self.node.store_health = lambda: self._store.health
         self.node.set_log_level = self._set_log_level
+        self.node.tls = self._make_tls()
+        if options.snappy and not SNAPPY_AVAILABLE:
+            log.warn("snappy is not offered to clients, since python-snappy is not installed")
         self._factory = NsqdFactory(self.node)
         self._bind()
         self._load()
@@ -196,15 +204,41 @@ class NsqdService(Service):
         )
         self._statsd.start()
 
+    def _make_tls(self) -> ServerTls | None:
+        """Read the certificate, if there is one."""
+        options = self.options
+        options.tls_required = implied_tls_required(options)
+        if not options.tls_cert:
+            return None
+        settings = TlsSettings(
+            cert=options.tls_cert,
+            key=options.tls_key,
+            root_ca=options.tls_root_ca_file,
+            client_auth=options.tls_client_auth_policy,
+            min_version=options.tls_min_version,
+        )
+        try:
+            return ServerTls(settings)
+        except TlsError as error:
+            raise StartError(
+                f"failed to instantiate nsqd - failed to build TLS config - {error}"
+            ) from None
+
     def _bind(self) -> None:
         """Listen. Nobody is accepted before this turn of the reactor is over, and all is loaded."""
         options, node = self.options, self.node
         assert self._factory is not None
         try:
             node.tcp_port = self._ports.listen("TCP", options.tcp_address, self._factory)
+            site = NsqdApi(node).site()
             if options.http_address:
-                site = NsqdApi(node).site()
-                node.http_port = self._ports.listen("HTTP", options.http_address, site)
+                plain = site
+                if options.tls_required == "true":
+                    plain = ApiSite(TlsRequired(lambda: max(0, node.https_port)), self.reactor)
+                node.http_port = self._ports.listen("HTTP", options.http_address, plain)
+            if options.https_address and node.tls is not None:
+                https = HttpsFactory(node.tls, site, self.reactor)
+                node.https_port = self._ports.listen("HTTPS", options.https_address, https)
         except ListenError as error:
             raise StartError(f"failed to instantiate nsqd - {error}") from None
         if not options.broadcast_tcp_port:

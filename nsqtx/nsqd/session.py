@@ -26,6 +26,7 @@ from nsqtx.interfaces import ISubscriber, StorageError
 from nsqtx.nsqd.client import INIT, client_stats, identify, wire_limits
 from nsqtx.nsqd.line_commands import finish, run
 from nsqtx.nsqd.node import Node
+from nsqtx.nsqd.upgrade import Layering, Upgrade
 from nsqtx.wire import commands, frames
 from nsqtx.wire.commands import Event, Parser
 from nsqtx.wire.errors import ProtocolError
@@ -56,6 +57,12 @@ class Connection(Protocol):
 
     def negotiated(self, first: bool) -> None:
         """IDENTIFY set the session's ``heartbeat_interval``, for the first time or again."""
+
+    def upgrade(self, upgrade: Upgrade) -> None:
+        """All was sent that goes out as the connection is: add layers, then `Session.upgraded`."""
+
+    def upgraded(self) -> None:
+        """The layers are there, and commands come through them."""
 
 
 @attrs.define(eq=False)
@@ -91,6 +98,9 @@ class Session:
     identified: bool = False
     #: How near the client is; None unless that matters (nsqd-tcp section 11).
     locality: Locality | None = attrs.field(init=False)
+    layering: Layering = attrs.Factory(Layering)
+    #: What IDENTIFY has granted and is to be done when all answers are out.
+    upgrade: Upgrade | None = None
     #: Messages published, by topic.
     published: dict[str, int] = attrs.Factory(dict)
     connect_time: float = attrs.field(init=False)
@@ -104,7 +114,7 @@ class Session:
 
     def __attrs_post_init__(self) -> None:
         options = self.node.options
-        self.parser = Parser(wire_limits(options))
+        self.parser = Parser(wire_limits(options), locked=options.tls_required != "false")
         self.identity = Identify(client_id=self.host, hostname=self.host)
         self.settings = self.delivery = Settings(
             msg_timeout=options.msg_timeout // MS,
@@ -128,6 +138,8 @@ class Session:
                     if self.closed:
                         return
                 self.last_command = self.node.clock.seconds()
+                if self.upgrade is not None:
+                    break
                 events = self.parser.resume()
         except ProtocolError as error:
             self.fail(error)
@@ -136,6 +148,8 @@ class Session:
                 self.subscription.channel.pump()
             self._gathering = False
             self._flush()
+            if self.upgrade is not None:
+                self._begin_upgrade()
 
     def deliver(self, data: bytes, count: int) -> None:
         """Messages from the channel."""
@@ -181,6 +195,35 @@ class Session:
             self._flush()
             self.connection.close()
 
+    # TLS and compression.
+
+    @property
+    def tls(self) -> bool:
+        """Whether the connection is encrypted."""
+        return self.layering.tls
+
+    @property
+    def common_name(self) -> str:
+        """The common name in the client's certificate; empty without one."""
+        return self.layering.common_name
+
+    def _begin_upgrade(self) -> None:
+        """Add layers, unless answers from before them still wait for a commit."""
+        upgrade = self.upgrade
+        if self.closed or upgrade is None:
+            return
+        self.connection.hold(bool(self._waiting))
+        if not self._waiting:
+            self.upgrade = None
+            self.connection.upgrade(upgrade)
+
+    def upgraded(self) -> None:
+        """All layers are there: go on with the commands."""
+        self.parser.locked = self.parser.locked and not self.layering.tls
+        self.parser.resume()
+        self.last_command = self.node.clock.seconds()
+        self.connection.upgraded()
+
     # Publishing.
 
     def _published(
@@ -219,13 +262,14 @@ class Session:
                 entry = entry.answer
             waiting.popleft()
             self._out.append(entry)
-        if self._waiting_size <= WAITING_LIMIT:
+        if self._waiting_size <= WAITING_LIMIT and self.upgrade is None:
             self.connection.hold(False)
         if self.closed and not waiting:
             self._flush()
             self.connection.close()
         elif not self._gathering:
             self._flush()
+            self._begin_upgrade()
 
     def _on_pub(self, event: Event) -> None:
         _, topic, bodies = event
@@ -253,6 +297,9 @@ class Session:
         finish(self, event[1])
 
     def _on_line(self, event: Event) -> None:
+        if self.parser.locked and event[1] != b"IDENTIFY":
+            text = b"cannot " + event[1] + b" in current state (TLS required)"
+            raise ProtocolError("E_INVALID", text)
         run(self, event[1], event[2])
 
     def _on_body(self, event: Event) -> None:

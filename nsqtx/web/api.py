@@ -226,16 +226,20 @@ class ApiResource(Resource):
 
 
 class TlsRequired(Resource):
-    """Plain HTTP where TLS is required: every request is sent to the HTTPS port (section 1)."""
+    """Plain HTTP where TLS is required: every request is sent to the HTTPS port (section 1).
+
+    :param https_port: gives the port, which may not be known yet; 0 for none.
+    """
 
     isLeaf = True
 
-    def __init__(self, https_port: int) -> None:
+    def __init__(self, https_port: Callable[[], int]) -> None:
         super().__init__()
-        self._body = b'{"message": "TLS_REQUIRED", "https_port": %d}' % https_port
+        self._https_port = https_port
 
     def render(self, request: ApiRequest) -> bytes:
         """Refuse, with the port in the form that NSQ's tools look for, spaces included."""
         request.logged = False
         request.setResponseCode(403)
-        return answer_json(request, self._body)
+        text = '{"message": "TLS_REQUIRED", "https_port": %d}'
+        return answer_json(request, (text % self._https_port()).encode())

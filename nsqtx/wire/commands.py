@@ -139,6 +139,10 @@ class Parser:
         self._reads = _BODY
         self.blocked = False
 
+    def take(self) -> bytes:
+        """At a barrier: give away what is kept, since it has to be read otherwise."""
+        return self._kept.take()
+
     def stop(self) -> None:
         """Nothing more is to be read: forget what is kept, and whatever comes."""
         self._ended = True

@@ -162,27 +162,18 @@ EXPECTED_DIFFERENCES: dict[tuple[str, str], Difference] = {
     ),
 }
 
-_TLS = "TLS"
-_SNAPPY = "snappy and deflate"
 _AUTH = "AUTH"
 
 # Sessions that need what a later version brings. "*" stands for the rest of a file.
 LATER: dict[tuple[str, str], str] = {
-    ("tcp/tls", "*"): _TLS,
-    ("tcp/compress", "*"): _SNAPPY,
     ("tcp/auth", "*"): _AUTH,
-    ("tcp/identify", "both compressions"): _SNAPPY,
-    ("tcp/identify", "both compressions, one switched off on the server"): _SNAPPY,
-    ("http/nsqd-tls", "*"): _TLS,
-    ("http/nsqd-config", "GET, options set"): _TLS,
-    ("http/nsqd-stats", "disk queue and TLS, snappy, deflate and sampling clients"): _TLS,
+    ("http/nsqd-config", "GET, options set"): _AUTH,
     ("http/nsqd-stats", "authorized client"): _AUTH,
 }
 
 # Sessions of those files that are about not having the feature, so they count already.
 REPLAYED_NOW: frozenset[tuple[str, str]] = frozenset(
     {
-        ("tcp/tls", "tls_v1 without certificate on the server"),
         ("tcp/auth", "AUTH disabled"),
         ("tcp/auth", "AUTH disabled, bad body is found first"),
     }

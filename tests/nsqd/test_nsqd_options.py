@@ -12,7 +12,7 @@ from twisted.internet.task import Clock
 
 from nsqtx.broker.broker import Broker, Settings
 from nsqtx.nsqd.node import Node
-from nsqtx.nsqd.options import NOT_YET, NsqdOptions, start_error
+from nsqtx.nsqd.options import NOT_YET, NsqdOptions, implied_tls_required, start_error
 from nsqtx.options import config_value, declared, read_file, read_flags, read_options
 from nsqtx.wire.guid import default_node_id
 from tests.support.lists import ListStore
@@ -318,10 +318,30 @@ def test_a_feature_that_is_not_built_yet_is_not_ignored() -> None:
         assert start_error(options) == f"--{row.flag} is not implemented yet"
 
 
-def test_tls_with_a_certificate_waits_for_its_feature() -> None:
-    """Required or not, it is the certificate that is not implemented."""
-    options = options_of("--tls-required", "--tls-cert=/c", "--tls-key=/k")
-    assert start_error(options) == "--tls-cert is not implemented yet"
+@pytest.mark.parametrize("flag", ["--tls-cert=/c", "--tls-key=/k"])
+def test_certificate_and_key_need_each_other(flag: str) -> None:
+    """One alone is refused, rather than to be taken for no TLS."""
+    reason = "failed to build TLS config - --tls-cert and --tls-key need each other"
+    assert start_error(options_of(flag)) == reason
+    assert start_error(options_of("--tls-cert=/c", "--tls-key=/k", "--tls-required")) is None
+
+
+@pytest.mark.parametrize(
+    ("flags", "required"),
+    [
+        ([], "false"),
+        (["--tls-client-auth-policy=require"], "true"),
+        (["--tls-client-auth-policy=other"], "true"),
+        (["--tls-client-auth-policy=require", "--tls-required=tcp-https"], "tcp-https"),
+        (["--tls-required=tcp-https"], "tcp-https"),
+    ],
+)
+def test_a_client_auth_policy_implies_tls(flags: list[str], required: str) -> None:
+    """Any policy requires TLS of TCP and HTTP, unless --tls-required says what (nsqd-tcp 9)."""
+    options = options_of(*flags)
+    assert implied_tls_required(options) == required
+    missing = "cannot require TLS client connections without TLS key and cert"
+    assert start_error(options) == (None if required == "false" else missing)
 
 
 @pytest.mark.parametrize("make", [NsqdOptions, options_of])

@@ -13,6 +13,7 @@ from nsqtx.interfaces import StorageError
 from nsqtx.nsqd.node import Node
 from nsqtx.nsqd.options import NsqdOptions
 from nsqtx.nsqd.session import WAITING_LIMIT, Session
+from nsqtx.nsqd.upgrade import Upgrade
 from tests.support.lists import ListLog, ListStore
 
 
@@ -24,6 +25,7 @@ class RecordingConnection:
     closed: bool = False
     held: bool = False
     negotiations: list[bool] = attrs.Factory(list)
+    upgrades: list[Upgrade | None] = attrs.Factory(list)
 
     def write(self, data: bytes) -> None:
         assert not self.closed
@@ -37,6 +39,12 @@ class RecordingConnection:
 
     def negotiated(self, first: bool) -> None:
         self.negotiations.append(first)
+
+    def upgrade(self, upgrade: Upgrade) -> None:
+        self.upgrades.append(upgrade)
+
+    def upgraded(self) -> None:
+        self.upgrades.append(None)
 
 
 class Desk:

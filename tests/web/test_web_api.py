@@ -172,7 +172,7 @@ def test_path_argument(api: ShowApi, target: str, name: str) -> None:
 
 def test_tls_required(api: ShowApi) -> None:
     """Where TLS is required every request over plain HTTP is told the HTTPS port."""
-    site = ApiSite(TlsRequired(4152), api.clock)
+    site = ApiSite(TlsRequired(lambda: 4152), api.clock)
     for method, target in [("GET", "/ping"), ("POST", "/x"), ("OPTIONS", "/ping")]:
         answer = fetch(site, method, target)
         assert answer.status == 403
