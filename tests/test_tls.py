@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from OpenSSL import SSL
-from twisted.logger import LogEvent, globalLogPublisher
+from twisted.logger import LogEvent, capturedLogs
 
 from nsqtx import tls
 from nsqtx.tls import ServerTls, TlsError, TlsSettings
@@ -26,16 +26,14 @@ def files(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def events() -> Iterator[list[str]]:
-    """The formats of what is logged."""
-    found: list[str] = []
+def events() -> Iterator[Sequence[LogEvent]]:
+    """What is logged."""
+    with capturedLogs() as captured:
+        yield captured
 
-    def observe(event: LogEvent) -> None:
-        found.append(str(event.get("log_format")))
 
-    globalLogPublisher.addObserver(observe)
-    yield found
-    globalLogPublisher.removeObserver(observe)
+def formats(events: Sequence[LogEvent]) -> list[str]:
+    return [str(event.get("log_format")) for event in events]
 
 
 def server(files: Path, **settings: str) -> ServerTls:
@@ -154,7 +152,7 @@ def test_only_require_verify_verifies(files: Path) -> None:
 
 
 def test_a_replaced_certificate_is_used_by_the_next_handshake(
-    files: Path, events: list[str]
+    files: Path, events: Sequence[LogEvent]
 ) -> None:
     """Connections that are open go on with theirs."""
     replaced = server(files)
@@ -166,7 +164,7 @@ def test_a_replaced_certificate_is_used_by_the_next_handshake(
     assert (old.common_name(), new.common_name()) == ("server one", "server two")
     connection.send(b"still here")
     assert old.feed(connection.bio_read(1 << 16)) == b"still here"
-    assert events == ["TLS: certificate re-read from {path}"]
+    assert formats(events) == ["TLS: certificate re-read from {path}"]
 
 
 def _half_written(files: Path) -> None:
@@ -183,7 +181,7 @@ def _gone(files: Path) -> None:
 
 @pytest.mark.parametrize("spoil", [_half_written, _without_key, _gone])
 def test_a_bad_replacement_is_not_used(
-    files: Path, events: list[str], spoil: Callable[[Path], None]
+    files: Path, events: Sequence[LogEvent], spoil: Callable[[Path], None]
 ) -> None:
     """The old certificate stays, the log says so once, and a good one is taken when it comes."""
     replaced = server(files)
@@ -192,7 +190,7 @@ def test_a_bad_replacement_is_not_used(
         client = TlsClient(client_context())
         shake_hands(replaced, client)
         assert client.common_name() == "server one"
-    assert events == ["TLS: the certificate stays as it was - {error}"]
+    assert formats(events) == ["TLS: the certificate stays as it was - {error}"]
     authority().write(files, "server", "server three")
     client = TlsClient(client_context())
     shake_hands(replaced, client)

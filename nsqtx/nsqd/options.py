@@ -186,9 +186,7 @@ class NsqdOptions:
 
 #: Options whose feature is not built yet. Given anything but the default, nsqd does not start,
 #: since a flag that is silently ignored can cost more than one that is missing.
-NOT_YET = (
-    "auth_http_address",
-)
+NOT_YET = ("auth_http_address",)
 
 
 def implied_tls_required(options: NsqdOptions) -> str:
