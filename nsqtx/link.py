@@ -34,6 +34,8 @@ class Link:
     on_unblocked: Any
     #: Called when the last reason not to read is gone; by default, read on.
     on_released: Any = None
+    #: What one read brings at most, and what may wait in the write buffer.
+    buffer_size: int = BUFFER_SIZE
     blocked: bool = False
     _direct: bool = False
     _registered: bool = False
@@ -50,7 +52,7 @@ class Link:
             transport.setTcpNoDelay(True)
             transport.setTcpKeepAlive(True)
         if hasattr(transport, "SEND_LIMIT"):
-            transport.bufferSize = BUFFER_SIZE
+            transport.bufferSize = self.buffer_size
             transport.SEND_LIMIT = SEND_SIZE
             self._direct = True
         transport.registerProducer(self, True)

@@ -60,8 +60,10 @@ def split_address(address: str) -> tuple[str, str] | None:
     return None if "[" in host or "]" in host else (host, port)
 
 
-def listen(reactor: Any, address: str, factory: IProtocolFactory) -> IListeningPort:
-    """Listen, now, or not at all.
+def listen(
+    reactor: Any, address: str, factory: IProtocolFactory, unix: bool = True
+) -> IListeningPort:
+    """Listen, now, or not at all. Without ``unix``, a path is no address.
 
     :raises ListenError: the address is taken, or not ours, or none.
     """
@@ -72,6 +74,9 @@ def listen(reactor: Any, address: str, factory: IProtocolFactory) -> IListeningP
             raise ValueError("no address")
         if address.startswith(ENDPOINTS):
             port = _listen_endpoint(reactor, address, factory)
+        elif pair is None and not unix:
+            reason = f"listen tcp: address {address}: missing port in address"
+            raise ListenError(f"listen ({address}) failed - {reason}")
         elif pair is None:
             port = reactor.listenUNIX(address, factory, backlog=BACKLOG, mode=_socket_mode())
         else:

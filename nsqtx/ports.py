@@ -22,12 +22,14 @@ class Ports:
         self._reactor = reactor
         self._open: list[tuple[str, IListeningPort]] = []
 
-    def listen(self, kind: str, address: str, factory: IProtocolFactory) -> int:
+    def listen(self, kind: str, address: str, factory: IProtocolFactory, unix: bool = True) -> int:
         """Listen on one more; the bound port, -1 for a Unix socket.
+
+        ``unix``: an address may be the path of a Unix socket.
 
         :raises ListenError: the address cannot be listened on.
         """
-        port = listen(self._reactor, address, factory)
+        port = listen(self._reactor, address, factory, unix)
         self._open.append((kind, port))
         return port_number(port)
 

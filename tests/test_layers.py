@@ -32,11 +32,12 @@ ALLOWED = {
     "cluster": "wire",
     "nsqd": "wire interfaces options kinds durations listen link tls ports logs run program "
     "storage broker web cluster",
+    "nsqlookupd": "wire options kinds durations listen link ports logs run program web",
 }
 #: Parts that know no Twisted at all, and what of it the broker may use.
 PURE = ("wire", "storage", "durations", "kinds", "options", "version")
 #: Modules at the top, where a reactor is chosen.
-TOP = ("nsqd/tap.py",)
+TOP = ("nsqd/tap.py", "nsqlookupd/tap.py")
 
 
 def modules() -> list[Path]:

@@ -1,8 +1,9 @@
-"""What an installation offers: the command, the twistd plugin, the version, the types."""
+"""What an installation offers: commands, twistd plugins, the version, the types."""
 
 from __future__ import annotations
 
 import importlib
+from configparser import ConfigParser
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,13 @@ from twisted.plugin import getPlugins
 from twisted.python.reflect import namedAny
 
 import nsqtx
-from nsqtx.nsqd import tap
+from nsqtx.nsqd import tap as nsqd
+from nsqtx.nsqlookupd import tap as nsqlookupd
 from nsqtx.version import NSQ_VERSION, RUNTIME, __version__
 
 ROOT = Path(__file__).parents[1]
+#: Commands, and the modules that they run.
+PROGRAMS = {"nsqd": nsqd, "nsqlookupd": nsqlookupd}
 
 
 def test_the_version_is_said_once() -> None:
@@ -31,22 +35,29 @@ def test_clients_find_the_version_of_nsq() -> None:
     assert not set(" ()") & set(RUNTIME)
 
 
-def test_the_command_is_called_nsqd() -> None:
-    """The entry point leads to main."""
-    commands = distribution("nsqtx").entry_points.select(group="console_scripts")
-    assert {command.name for command in commands} == {"nsqd"}
-    assert commands["nsqd"].load() is tap.main
+def test_commands_are_called_by_their_names() -> None:
+    """Each entry point leads to main, also of an installation that is older than its checkout."""
+    setup = ConfigParser()
+    setup.read(ROOT / "setup.cfg", encoding="utf-8")
+    scripts = setup["options.entry_points"]["console_scripts"].strip().splitlines()
+    assert scripts == [f"{name} = {tap.__name__}:main" for name, tap in PROGRAMS.items()]
+    installed = distribution("nsqtx").entry_points.select(group="console_scripts")
+    assert installed
+    for command in installed:
+        assert command.load() is PROGRAMS[command.name].main
 
 
-def test_twistd_finds_nsqd() -> None:
-    """The plugin has no code of its own: it names the module that makes the service."""
+def test_twistd_finds_the_daemons() -> None:
+    """A plugin has no code of its own: it names the module that makes the service."""
     offered: list[Any] = list(getPlugins(IServiceMaker))
     makers = [maker for maker in offered if getattr(maker, "module", "").startswith("nsqtx.")]
-    assert [(maker.tapname, maker.module) for maker in makers] == [("nsqd", "nsqtx.nsqd.tap")]
-    (maker,) = makers
-    assert maker.options is tap.Options
-    assert namedAny(maker.module).makeService is tap.makeService
-    assert maker.description
+    assert {maker.tapname for maker in makers} == set(PROGRAMS)
+    for maker in makers:
+        tap: Any = PROGRAMS[maker.tapname]
+        assert maker.options is tap.Options
+        assert namedAny(maker.module) is tap
+        assert tap.makeService
+        assert maker.description
 
 
 def test_types_are_published() -> None:

@@ -27,7 +27,7 @@ from nsqtx.web.api import answer_text, plain, unlogged
 from nsqtx.web.args import MalformedQuery, parse_query
 from nsqtx.web.site import ApiRequest
 
-__all__ = ["add_debug_routes"]
+__all__ = ["add_debug_routes", "add_pprof_routes"]
 
 #: Seconds that ``profile`` runs for when it is not told, and at most.
 PROFILE_SECONDS = 30
@@ -46,8 +46,8 @@ _PAGES = {
 }
 
 
-def add_debug_routes(app: Klein) -> None:
-    """Add ``/debug/pprof/…``, ``setblockrate`` and ``freememory`` to an app.
+def add_pprof_routes(app: Klein, index: str = "/debug/pprof/") -> None:
+    """Add ``/debug/pprof/…`` to an app, with a list of these pages at ``index``.
 
     The object that the app is bound to has a ``clock``, an `IReactorTime`.
     """
@@ -55,10 +55,12 @@ def add_debug_routes(app: Klein) -> None:
     def page(name: str, *methods: str) -> Callable[[Any], Any]:
         return app.route(f"/debug/pprof/{name}", methods=list(methods), endpoint=f"debug_{name}")
 
-    @page("", "GET")
+    @app.route(index, methods=["GET"], endpoint="debug_")
     @unlogged
-    def index(_api: Any, request: ApiRequest) -> bytes:
-        rows = "".join(f'<li><a href="{n}">{n}</a>: {text}\n' for n, text in _PAGES.items())
+    def pages(_api: Any, request: ApiRequest) -> bytes:
+        rows = "".join(
+            f'<li><a href="/debug/pprof/{n}">{n}</a>: {text}\n' for n, text in _PAGES.items()
+        )
         body = f"<!DOCTYPE html><title>/debug/pprof/</title>\n<ul>\n{rows}</ul>\n".encode()
         request.set_header(b"Content-Type", b"text/html; charset=utf-8")
         request.set_header(b"Content-Length", b"%d" % len(body))
@@ -108,6 +110,11 @@ def add_debug_routes(app: Klein) -> None:
     @plain
     def block(_api: Any, _request: ApiRequest) -> str:
         return "no block profile: Python counts no waiting for locks\n"
+
+
+def add_debug_routes(app: Klein) -> None:
+    """Add ``/debug/pprof/…``, ``setblockrate`` and ``freememory`` to an app, as nsqd has them."""
+    add_pprof_routes(app)
 
     @app.route("/debug/setblockrate", methods=["PUT"])
     def setblockrate(_api: Any, request: ApiRequest) -> bytes:

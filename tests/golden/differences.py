@@ -100,6 +100,27 @@ _STATS_TEXT = (
     "   [t              ] depth: 0     be-depth: 0     msgs: 0        e2e%: \n\n"
     "Producers: None\n"
 )
+_WILDCARD_TOMBSTONE = (
+    "a tombstone on all topics is one on each; the original puts it on one of them, whichever"
+)
+
+
+def _node(peer: str, address: str, hostname: str, at: str, **topics: bool) -> dict[str, Any]:
+    """A node of /nodes of nsqlookupd. ``at``: the letters of its zone and region, or nothing."""
+    return {
+        "remote_address": f"<peer:{peer}>",
+        "hostname": hostname,
+        "broadcast_address": address,
+        "tcp_port": 4150,
+        "http_port": 4151,
+        "version": "1.3.0",
+        "topology_zone": at[:1],
+        "topology_region": at[1:],
+        "tombstones": list(topics.values()),
+        "topics": list(topics),
+    }
+
+
 _DO_NOTHING = {"http": None, "status": None, "headers": None, "body": None, "sleep_ms": 10}
 
 EXPECTED_DIFFERENCES: dict[tuple[str, str], Difference] = {
@@ -150,6 +171,19 @@ EXPECTED_DIFFERENCES: dict[tuple[str, str], Difference] = {
                 "json": None,
                 "body": "OK",
             },
+        },
+    ),
+    ("http/nsqlookupd", "tombstone"): Difference(
+        _WILDCARD_TOMBSTONE,
+        {
+            17: {
+                "json": {
+                    "producers": [
+                        _node("A", "b.example", "h.example", "zr", t=True, u=True),
+                        _node("B", "b2.example", "h2", "", t=False),
+                    ]
+                }
+            }
         },
     ),
     ("http/nsqd-routing", "debug"): Difference(

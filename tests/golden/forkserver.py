@@ -35,7 +35,12 @@ from typing import NoReturn
 __all__ = ["serve"]
 
 # What daemons import, as far as it is there: all of it is in memory before the first fork.
-PROGRAMS = ("nsqtx.nsqd.tap", "nsqtx.nsqd.service")
+PROGRAMS = (
+    "nsqtx.nsqd.tap",
+    "nsqtx.nsqd.service",
+    "nsqtx.nsqlookupd.tap",
+    "nsqtx.nsqlookupd.service",
+)
 REACTOR = "twisted.internet.reactor"
 
 

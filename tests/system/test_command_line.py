@@ -1,7 +1,7 @@
-"""The command line of nsqd: recorded runs of the original, run again.
+"""The command lines of nsqd and nsqlookupd: recorded runs of the original, run again.
 
 A recording gives arguments, files, exit code and what was said. The runs fork from a process that
-has imported nsqd; some are repeated by a fresh interpreter, which has a standard output as well.
+has imported both; some are repeated by a fresh interpreter, which has a standard output as well.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from nsqtx.nsqd.options import NsqdOptions
+from nsqtx.nsqlookupd.options import NsqlookupdOptions
 from nsqtx.options import declared
 from nsqtx.version import RUNTIME
 from tests.golden.forked import ForkServer
@@ -32,6 +33,7 @@ RECORDED: list[dict[str, Any]] = json.loads(
 ENDING = [run for run in RECORDED if run["exit_code"] != "keeps running"]
 #: One of each kind, to be run by a fresh interpreter.
 FRESH = ["--version", "-version=true", "--help", "--nope", "--node-id=-1"]
+OPTIONS = {"nsqd": NsqdOptions, "nsqlookupd": NsqlookupdOptions}
 
 #: What nsqtx says otherwise (doc/differences.md): recorded text, a regular expression, and ours.
 DIFFERENCES = [
@@ -41,6 +43,8 @@ DIFFERENCES = [
     # What a parser says is ours, except that a file is empty.
     (r"toml: .*", "toml: <any>"),
     (r"unexpected end of JSON input", "<any>"),
+    # A slip of the original's.
+    (r"%!\(EXTRA \*errors\.errorString=(.*)\)", r" - \1"),
 ]
 #: What placeholders stand for, as regular expressions.
 PLACEHOLDERS = {
@@ -49,7 +53,7 @@ PLACEHOLDERS = {
     "<date>": r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d\.\d{6}",
     "<date-s>": r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d",
     "<int>": r"\d+",
-    "<usage>": r"  -auth-http-address value\n(?s:.*)  -worker-id\n.*\n",
+    "<usage>": r"  -(auth-http|broadcast)-address \w+\n(?s:.*)  -(worker-id|version)\n.*\n",
 }
 
 
@@ -58,11 +62,14 @@ class Run:
 
     def __init__(self, recorded: dict[str, Any], path: Path, taken: str) -> None:
         self.recorded = recorded
+        self.program: str = recorded["program"]
         self.known = {"<addr>": taken, "<tmp>": str(path), "<certs>": str(path)}
         for name, text in recorded.get("files", {}).items():
             (path / name).write_text(text)
         self.arguments = [self._filled(each) for each in recorded["args"]]
-        if not any(each.startswith("--data-path") for each in self.arguments):
+        if self.program == "nsqd" and not any(
+            each.startswith("--data-path") for each in self.arguments
+        ):
             # Else it would be the working directory.
             self.arguments.append(f"--data-path={path}")
 
@@ -89,7 +96,8 @@ class Run:
 
 def name_of(recorded: dict[str, Any]) -> str:
     """What distinguishes a run: its first arguments and its file."""
-    return " ".join([*recorded["args"][:3], *recorded.get("files", {}).values()]).strip()
+    program = recorded["program"].removeprefix("nsqd")
+    return " ".join([program, *recorded["args"][:3], *recorded.get("files", {}).values()]).strip()
 
 
 @pytest.fixture(scope="module")
@@ -106,11 +114,13 @@ def taken() -> Iterator[str]:
         yield f"127.0.0.1:{server.getsockname()[1]}"
 
 
-def run_forked(forks: ForkServer, arguments: Sequence[str]) -> tuple[int, str]:
-    """Run nsqd until it ends; exit code and standard error."""
+def run_forked(
+    forks: ForkServer, arguments: Sequence[str], program: str = "nsqd"
+) -> tuple[int, str]:
+    """Run a program until it ends; exit code and standard error."""
     reading, writing = os.pipe()
     try:
-        process = forks.launch("nsqtx.nsqd.tap", arguments, writing)
+        process = forks.launch(f"nsqtx.{program}.tap", arguments, writing)
     finally:
         os.close(writing)
     with os.fdopen(reading, encoding="utf-8") as stream:
@@ -137,12 +147,12 @@ def test_a_run_ends_as_recorded(
 ) -> None:
     """Exit code and standard error are the original's."""
     run = Run(recorded, tmp_path, taken)
-    run.check(*run_forked(forks, run.arguments))
+    run.check(*run_forked(forks, run.arguments, run.program))
 
 
 def test_each_stream_has_what_was_recorded(tmp_path: Path, taken: str) -> None:
     """The version goes to standard output, everything else to standard error."""
-    recorded = [run for run in ENDING if run["args"][0] in FRESH]
+    recorded = [run for run in ENDING if run["program"] == "nsqd" and run["args"][0] in FRESH]
     assert len(recorded) == len(FRESH)
     for each in recorded:
         run = Run(each, tmp_path, taken)
@@ -167,11 +177,12 @@ def test_runs_that_go_on_start_as_recorded(forks: ForkServer, tmp_path: Path) ->
     ]
 
 
-def test_the_usage_names_every_flag(forks: ForkServer) -> None:
+@pytest.mark.parametrize("program", OPTIONS)
+def test_the_usage_names_every_flag(program: str, forks: ForkServer) -> None:
     """One after the other, in the form that Go programs have."""
-    code, said = run_forked(forks, ["--help"])
+    code, said = run_forked(forks, ["--help"], program)
     flags = re.findall(r"^  -([a-z0-9-]+)", said, re.MULTILINE)
-    assert (code, flags) == (0, sorted(each.flag for each in declared(NsqdOptions)))
+    assert (code, flags) == (0, sorted(each.flag for each in declared(OPTIONS[program])))
 
 
 @pytest.mark.parametrize(

@@ -8,3 +8,10 @@ nsqd = ServiceMaker(
     "The queue daemon of NSQ: takes messages in, keeps and delivers them.",
     "nsqd",
 )
+
+nsqlookupd = ServiceMaker(
+    "nsqlookupd",
+    "nsqtx.nsqlookupd.tap",
+    "The directory daemon of NSQ: knows which nsqd have which topics and channels.",
+    "nsqlookupd",
+)

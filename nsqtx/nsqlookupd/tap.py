@@ -1,0 +1,31 @@
+"""nsqlookupd from the command line, as the command and as ``twistd -n nsqlookupd``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nsqtx.nsqlookupd.options import NsqlookupdOptions, start_error
+from nsqtx.program import MakeService, Program, TwistdOptions
+
+__all__ = ["Options", "main", "makeService"]
+
+
+def _load() -> tuple[Any, MakeService]:
+    from twisted.internet import reactor
+
+    from nsqtx.nsqlookupd.service import NsqlookupdService
+
+    return reactor, NsqlookupdService
+
+
+PROGRAM = Program("nsqlookupd", NsqlookupdOptions, start_error, _load)
+
+
+class Options(TwistdOptions):
+    """The same command line for ``twistd``."""
+
+    program = PROGRAM
+
+
+main = PROGRAM.main
+makeService = PROGRAM.make_service
