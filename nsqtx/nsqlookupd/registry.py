@@ -185,8 +185,13 @@ class Registry:
         :raises Full: there would be too much of it.
         """
         made: list[Registration] = []
-        if producer.registrations + 2 > self.limits.max_registrations:
-            raise Full(f"more than {self.limits.max_registrations} registrations")
+        most = self.limits.max_registrations
+        # A command makes two at most, so that few have to be looked at closely.
+        if (
+            producer.registrations + 2 > most
+            and producer.registrations + self._lacking(producer, name, channel) > most
+        ):
+            raise Full(f"more than {most} registrations")
         topic = self.create_topic(name)
         if channel:
             producers = self._create_channel(topic, channel)
@@ -200,6 +205,14 @@ class Registry:
             self._changed(topic)
         producer.registrations += len(made)
         return made
+
+    def _lacking(self, producer: Producer, name: str, channel: str) -> int:
+        """How many registrations it has yet to make for these names."""
+        topic = self.topics.get(name)
+        if topic is None:
+            return 1 + bool(channel)
+        lacks_channel = channel and producer not in topic.channels.get(channel, {})
+        return (producer not in topic.producers) + bool(lacks_channel)
 
     def unregister(self, producer: Producer, name: str, channel: str = "") -> list[Registration]:
         """A producer has that topic, or that channel, no more; what is gone of it.
@@ -303,7 +316,7 @@ class Registry:
     def _forget(self, topic: Topic) -> None:
         """Let go of a topic of which nothing is left."""
         if not topic.listed and not topic.channels:
-            del self.topics[topic.name]
+            self.topics.pop(topic.name, None)
 
     # Tombstones.
 

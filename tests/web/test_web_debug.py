@@ -21,7 +21,7 @@ def api() -> ShowApi:
 @pytest.mark.parametrize(
     ("target", "part"),
     [
-        ("/debug/pprof/", '<a href="heap">heap</a>'),
+        ("/debug/pprof/", '<a href="/debug/pprof/heap">heap</a>'),
         ("/debug/pprof/cmdline", "\0".join(sys.orig_argv)),
         ("/debug/pprof/symbol", "num_symbols: 1\n"),
         ("/debug/pprof/heap", "objects the garbage collector knows"),
