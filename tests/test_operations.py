@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from twisted.internet.task import Clock
@@ -11,6 +12,7 @@ from twisted.internet.task import Clock
 from nsqtx.broker.broker import Broker, Settings
 from nsqtx.broker.stats import topic_stats
 from nsqtx.nsqd.options import NsqdOptions
+from nsqtx.nsqlookupd.options import NsqlookupdOptions
 from nsqtx.options import Declared, declared
 from nsqtx.storage.layout import ROOT
 from nsqtx.storage.metadata import FILE_NAME
@@ -22,9 +24,10 @@ DOCUMENT = (Path(__file__).parents[1] / "doc/operations.md").read_text(encoding=
 HOSTS = {"node_id": "of the host name", "broadcast_address": "the host name"}
 
 
-def table(head: str) -> list[list[str]]:
-    """The cells of the table with that head, without the head."""
-    _, found, rest = DOCUMENT.partition(f"\n| {head} |\n")
+def table(head: str, section: str = "# Operations") -> list[list[str]]:
+    """The cells of the first table with that head in or after a section, without the head."""
+    _, _, document = DOCUMENT.partition(f"{section}\n")
+    _, found, rest = document.partition(f"\n| {head} |\n")
     assert found, f"no table with the head {head}"
     lines = rest.split("\n\n", 1)[0].splitlines()[1:]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
@@ -41,10 +44,14 @@ def row_of(each: Declared) -> list[str]:
     return [f"`--{each.flag}`", f"`{each.key}`" if each.key else "", default, each.help]
 
 
-def test_the_table_of_options_is_the_declaration() -> None:
+@pytest.mark.parametrize(
+    ("options", "section"),
+    [(NsqdOptions, "## Options"), (NsqlookupdOptions, "### Options of nsqlookupd")],
+)
+def test_the_table_of_options_is_the_declaration(options: type[Any], section: str) -> None:
     """Flag, key, default and meaning of each, in the order of the declaration."""
-    found = table("flag | key | default | meaning")
-    assert found == [[cell.strip() for cell in row_of(each)] for each in declared(NsqdOptions)]
+    found = table("flag | key | default | meaning", section)
+    assert found == [[cell.strip() for cell in row_of(each)] for each in declared(options)]
 
 
 def test_every_level_of_durability_is_explained() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
@@ -433,7 +433,12 @@ class AgainstPlainSets(RuleBasedStateMachine):
 
 
 TestAgainstPlainSets = AgainstPlainSets.TestCase
-TestAgainstPlainSets.settings = settings(max_examples=25, stateful_step_count=20, deadline=None)
+TestAgainstPlainSets.settings = settings(
+    max_examples=25,
+    stateful_step_count=20,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 
 
 def test_the_json_of_a_producer_is_made_once() -> None:

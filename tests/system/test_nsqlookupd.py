@@ -15,7 +15,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.golden.forked import ForkServer
@@ -133,7 +133,7 @@ BODIES = st.one_of(
 STREAMS = st.lists(st.one_of(LINES, BODIES, st.binary(max_size=50)), max_size=10).map(b"".join)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=STREAMS)
 def test_random_commands_get_an_error_or_a_clean_close(lookupd: Daemon, data: bytes) -> None:
     """Whatever comes: answers, at most one error of the specification, and the end."""
@@ -157,7 +157,7 @@ TARGETS = st.builds(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(method=st.sampled_from(["GET", "POST", "HEAD", "PUT"]), target=TARGETS)
 def test_random_requests_get_an_answer(lookupd: Daemon, method: str, target: str) -> None:
     """One of the specification's, never that of a bug."""

@@ -6,7 +6,7 @@ import json
 import struct
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nsqtx.wire.errors import ProtocolError
@@ -131,7 +131,7 @@ COMMANDS = st.one_of(
 )
 
 
-@settings(max_examples=200)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(COMMANDS, max_size=8).map(b"".join), st.lists(st.integers(1, 40), max_size=30))
 def test_pieces_do_not_matter(data: bytes, sizes: list[int]) -> None:
     """Any bytes give the same events however they come, and none but protocol errors."""
@@ -144,7 +144,7 @@ def test_pieces_do_not_matter(data: bytes, sizes: list[int]) -> None:
     assert events(whole, data) == events(cut, *pieces, data[at:])
 
 
-@settings(max_examples=100)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.binary(max_size=300))
 def test_any_body_is_refused(body: bytes) -> None:
     """With one of the two errors of section 3.8."""
