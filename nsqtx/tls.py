@@ -185,6 +185,8 @@ def _set_policy(context: SSL.Context, settings: TlsSettings) -> None:
         # A session that is resumed would not be asked for its certificate again.
         | SSL.OP_NO_TICKET
     )
+    # An idle connection keeps no buffers.
+    context.set_mode(SSL.MODE_RELEASE_BUFFERS)
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     verified = _POLICIES.get(settings.client_auth)
     if verified is not None:

@@ -348,7 +348,6 @@ class Layers:
 
     def _say_goodbye(self) -> None:
         self.stop()
-        for layer in self._layers[:1]:
-            data = layer.goodbye()
-            if data:
-                self.link.write(data)
+        data = self._layers[0].goodbye() if self._layers else b""
+        if data:
+            self.link.write(data)

@@ -212,10 +212,12 @@ class Session:
         upgrade = self.upgrade
         if self.closed or upgrade is None:
             return
-        self.connection.hold(bool(self._waiting))
-        if not self._waiting:
+        if self._waiting:
+            self.connection.hold(True)
+        else:
             self.upgrade = None
             self.connection.upgrade(upgrade)
+            self.connection.hold(False)
 
     def upgraded(self) -> None:
         """All layers are there: go on with the commands."""

@@ -131,6 +131,11 @@ class Upgrades:
         layering.tls_version = version_name(connection)
         layering.tls_cipher_suite = cipher_suite(connection)
         layering.common_name = common_name(connection)
+        log.info(
+            "[{address}] TLS: {has.tls_version} {has.tls_cipher_suite}",
+            address=self._session.address,
+            has=layering,
+        )
         self.layers.write(frames.OK)
         self._compress(upgrade, b"")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import ssl
 from collections.abc import Callable
 from pathlib import Path
@@ -220,6 +221,36 @@ def test_compression_is_inside_tls(connect: Connect, name: str) -> None:
     assert decoder.feed(answer, 1 << 20) == OK * 2
     peer.clock.advance(30)
     assert decoder.feed(client.feed(peer.transport.take()), 1 << 20) == HEARTBEAT
+
+
+def test_large_messages_go_through_both(connect: Connect) -> None:
+    """One that is many TLS records and many chunks arrives whole, and comes back whole."""
+    peer = connect()
+    body = random.Random(1).randbytes(300_000)
+    encoder, decoder = make_snappy()
+    peer.identify(tls_v1=True, snappy=True)
+    client = TlsClient(client_context())
+    decoder.feed(peer.shake_hands(client)[len(OK) :], 1 << 20)
+    commands = b"PUB t\n" + sized(body) + b"SUB t c\nRDY 1\n"
+    answer = peer.talk(client, client.encrypt(encoder.encode(commands)))
+    plain = decoder.feed(answer, 1 << 20)
+    assert plain.startswith(OK * 2)
+    assert plain.endswith(body)
+
+
+@pytest.mark.parametrize("size", [1, 7, 100, 5000])
+def test_any_pieces_make_the_same(connect: Connect, size: int) -> None:
+    """However the network cuts what is sent, the same commands come out of it."""
+    peer = connect()
+    encoder, decoder = make_deflate(6)
+    peer.identify(tls_v1=True, deflate=True)
+    client = TlsClient(client_context())
+    decoder.feed(peer.shake_hands(client)[len(OK) :], 1 << 20)
+    data = b"".join(client.encrypt(encoder.encode(PUB * 3 + b"NOP\n")) for _ in range(5))
+    answers = b""
+    for start in range(0, len(data), size):
+        answers += peer.talk(client, data[start : start + size])
+    assert decoder.feed(answers, 1 << 20) == OK * 15
 
 
 def test_both_compressions_are_refused(connect: Connect) -> None:
