@@ -370,6 +370,15 @@ def test_the_client_hangs_up_in_the_handshake(connect: Connect) -> None:
     assert not peer.clock.getDelayedCalls()
 
 
+def test_what_cannot_be_encrypted_costs_the_connection(connect: Connect) -> None:
+    """Whoever writes, maybe on behalf of another client, sees no error."""
+    peer = connect()
+    peer.identify(tls_v1=True)
+    peer.protocol.write(OK)
+    assert peer.transport.aborted
+    assert OK not in peer.transport.take()
+
+
 def test_nsqd_stops_in_the_handshake(connect: Connect) -> None:
     """The connection is closed without a frame."""
     peer = connect()
