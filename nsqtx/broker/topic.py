@@ -20,7 +20,7 @@ from nsqtx.broker.errors import Exiting
 from nsqtx.broker.quantile import LatencyWindow
 from nsqtx.broker.returned import DeferredMessages, RequeuedMessages
 from nsqtx.interfaces import Batch, ChannelState, ITopicLog, StorageError, TopicState
-from nsqtx.wire.frames import HEADER_SIZE, pack_records
+from nsqtx.wire.frames import HEADER_SIZE, pack_records, restored_record
 from nsqtx.wire.guid import make_ids
 from nsqtx.wire.names import is_ephemeral
 
@@ -165,6 +165,22 @@ class Topic:
         if not holding:
             self.held.tail = stop
         self.end = stop
+
+    def take_over(self, stored: list[bytes], channel: str | None) -> None:
+        """Append messages from a disk queue of the original: for that channel alone, or held.
+
+        Nothing is handed on, and only a checkpoint makes them more than bytes in the log: the
+        caller sees to that, and to `release`. All is to be called before the topic is used.
+
+        :raises StorageError: the log refused.
+        """
+        assert self.log is not None
+        first, count = self.log.end, len(stored)
+        ids = make_ids(first, count, self.settings.node_id)
+        self.log.append(count, b"".join(map(restored_record, stored, ids)))
+        backlog = self.held if channel is None else self.channels[channel].backlog
+        backlog.leave(first, first + count, count)
+        self.end = first + count
 
     def release(self) -> None:
         """Hand what is held to the channels, if nothing stands in the way any more."""

@@ -22,6 +22,7 @@ from nsqtx.interfaces import StorageError
 from nsqtx.listen import ListenError
 from nsqtx.logs import NsqLogObserver
 from nsqtx.nsqd.http import NsqdApi
+from nsqtx.nsqd.imports import DiskQueueImport
 from nsqtx.nsqd.lookups import Lookups, make_lookups
 from nsqtx.nsqd.node import Node
 from nsqtx.nsqd.options import NsqdOptions, implied_tls_required
@@ -251,10 +252,15 @@ class NsqdService(Service):
         try:
             known = read_metadata(DiskFiles(self._lock.path), self._lock.path, self._warn)
             self._store.start()
+            queues = DiskQueueImport(
+                self._store, self._broker, self.options.max_msg_size, self._warn
+            )
+            queues.resume()
             topics = known.topics if known is not None else []
             self._broker.load({t.name: [c.name for c in t.channels] for t in topics})
             if known is not None and not known.ours:
                 self._adopt(topics)
+            queues.run(listed=known is not None)
         except (MetadataError, StorageError) as error:
             raise StartError(f"failed to load metadata - {error}") from None
         settle_heap()

@@ -285,7 +285,9 @@ class TopicLog:
             return
         try:
             self._write_behind()
-            error = self._sync_now()
+            # The last checkpoint of each of a thousand topics would take seconds. Without a promise
+            # to keep it is left to the kernel: should power fail now, the one before counts.
+            error = self._sync_now(checkpoint=self.must_commit)
             self._writer.seal()
         except StorageError as caught:
             error = caught
@@ -294,18 +296,26 @@ class TopicLog:
         if error is not None:
             raise error
 
-    def _sync_now(self) -> StorageError | None:
-        """Sync all, that of a sync under way again, because nobody will wait for it.
+    def settle(self) -> None:
+        """Write, sync and delete all that waits, now and on this thread, at any durability.
 
-        The last checkpoint of each of a thousand topics would take seconds. Without a promise to
-        keep it is left to the kernel: should power fail now, the one before counts.
+        :raises StorageError: the disk refused.
         """
+        self._write_behind()
+        error = self._sync_now(checkpoint=True)
+        if error is not None:
+            raise error
+        while self._segments.burying and self._segments.bury():
+            pass
+
+    def _sync_now(self, checkpoint: bool) -> StorageError | None:
+        """Sync all, that of a sync under way again, because nobody will wait for it."""
         running = self._syncs.job
         if running is not None:
             self._writer.dirty += [segment for segment, _, _ in running.segments]
             self._directory.unsynced.update(running.directories)
             self._slots.dirty = True
-        if not self.must_commit:
+        if not checkpoint:
             self._slots.dirty = False
         if not (self._writer.dirty or self._directory.unsynced or self._slots.dirty):
             return None

@@ -234,8 +234,8 @@ class Segments:
         """Whether there are files left to delete."""
         return bool(self._doomed)
 
-    def bury(self) -> None:
-        """Delete some of the files that are not needed. What fails is tried again next time."""
+    def bury(self) -> bool:
+        """Delete some of the files that are not needed. False: one failed, try again later."""
         for _ in range(min(_BURY, len(self._doomed))):
             segment = self._doomed.popleft()
             for path in (segment.index_path, segment.path):
@@ -246,7 +246,8 @@ class Segments:
                 except OSError as error:
                     self._volume.report(str(self._volume.unreadable("unlink", path, error)))
                     self._doomed.append(segment)
-                    return
+                    return False
+        return True
 
     def close(self) -> None:
         """Let go of all files."""

@@ -35,6 +35,7 @@ __all__ = [
     "id_of",
     "pack_records",
     "response",
+    "restored_record",
     "split_records",
     "timestamp_of",
     "with_attempts",
@@ -98,6 +99,16 @@ def pack_records(bodies: list[bytes], ids: Sequence[bytes], timestamp: int) -> l
     middle = _pack_middle(FRAME_MESSAGE, timestamp, 1)
     sizes = map(_size_field, map(len, bodies))
     return list(map(_join, zip(sizes, repeat(middle), ids, bodies, strict=False)))
+
+
+def restored_record(stored: bytes, id: bytes) -> bytes:
+    """The record of a message from an original's disk queue (engine section 3), with a new id.
+
+    Stored are the attempts so far; the record's are those of its next delivery.
+    """
+    attempts = int.from_bytes(stored[8:10], "big") + 1 & 0xFFFF
+    head = _pack_head(len(stored) + _UNCOUNTED, FRAME_MESSAGE)
+    return b"".join((head, stored[:8], attempts.to_bytes(2, "big"), id, stored[26:]))
 
 
 def with_attempts(record: bytes, attempts: int) -> bytes:

@@ -1,0 +1,168 @@
+"""Taking over the disk queues that an original nsqd left in the data path.
+
+What waited in a topic's queue goes to all of its channels, or is held as the topic holds its own;
+what waited in a channel's queue goes to that channel alone. Bodies, timestamps and attempts are
+kept. Ids are new, because ours lead to the place in the log.
+
+The channels' queues go to the log first: they are older, and so are delivered first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
+
+import attrs
+from twisted.logger import Logger
+
+from nsqtx.broker.broker import Broker
+from nsqtx.broker.topic import Topic
+from nsqtx.storage.diskqueue import DiskQueue
+from nsqtx.storage.imports import (
+    Mark,
+    TopicQueues,
+    find_queues,
+    list_data_path,
+    read_mark,
+    remove_mark,
+    set_aside,
+    write_mark,
+)
+from nsqtx.storage.store import Store
+
+__all__ = ["DiskQueueImport"]
+
+log = Logger(namespace="nsqd")
+
+#: A batch in the log gets about so many bytes and at most so many messages.
+BATCH_SIZE = 256 * 1024
+BATCH_COUNT = 2000
+#: After so many bytes the log is synced, and a line says how far it has come.
+STRETCH = 64 * 1024 * 1024
+
+
+@attrs.define
+class _Source:
+    """What is read for a channel, or with None for the topic."""
+
+    channel: str | None
+    messages: Iterator[bytes]
+
+
+@attrs.define(eq=False)
+class DiskQueueImport:
+    """Imports what is there, topic by topic. `resume`, then load the broker, then `run`.
+
+    ``max_msg_size`` is nsqd's; see `DiskQueue`.
+    """
+
+    store: Store
+    broker: Broker
+    max_msg_size: int
+    warn: Callable[[str], None]
+
+    def resume(self) -> None:
+        """Complete, or take back, an import that was interrupted.
+
+        :raises StorageError: the disk refused.
+        """
+        volume = self.store.volume
+        mark = read_mark(volume)
+        if mark is None:
+            return
+        topic_log = self.store.open(mark.topic)
+        state = topic_log.load()
+        if state is not None and state.end > mark.end:
+            # Of the checkpoint it is only known that the kernel has it.
+            topic_log.save(state)
+            topic_log.settle()
+            set_aside(volume, mark.files)
+        elif state is not None:
+            # First the mark, else the checkpoint would look like that of a complete import.
+            write_mark(volume, attrs.evolve(mark, end=topic_log.end))
+            topic_log.save(attrs.evolve(state, end=topic_log.end))
+            topic_log.settle()
+        remove_mark(volume)
+
+    def run(self, listed: bool) -> None:
+        """Import all disk queues of the data path.
+
+        ``listed`` says that there is an ``nsqd.dat``, whose topics and channels exist already.
+        Then an empty queue of one that does not is only a leftover; else its name is all that is
+        known of that topic or channel, which is made.
+
+        :raises StorageError: the disk refused. What was imported stays so, and the rest is
+            imported by the next start.
+        """
+        topics, odd = find_queues(list_data_path(self.store.volume))
+        for name in odd:
+            self.warn(f"{name} is left alone: not a valid name, or one that is ephemeral")
+        for topic, queues in topics.items():
+            self._import(topic, queues, listed)
+
+    def _import(self, name: str, queues: TopicQueues, listed: bool) -> None:
+        volume = self.store.volume
+        files = queues.names()
+        owners: list[str | None] = []
+        sources = []
+        for channel, queue in queues.by_age():
+            messages = DiskQueue(volume, queue, self.max_msg_size).messages()
+            first = next(messages, None)
+            if first is not None:
+                sources.append(_Source(channel, chain((first,), messages)))
+            if first is not None or not listed:
+                owners.append(channel)
+        if owners:
+            topic = self.broker.get_topic(name)
+            for channel in filter(None, owners):
+                topic.get_channel(channel)
+            self._checkpoint(topic)
+            if sources:
+                log.info("TOPIC({topic}): importing {count} files", topic=name, count=len(files))
+                write_mark(volume, Mark(name, topic.end, files))
+                count = self._take_over(topic, sources)
+                log.info("TOPIC({topic}): imported {count} messages", topic=name, count=count)
+        set_aside(volume, files)
+        remove_mark(volume)
+
+    def _take_over(self, topic: Topic, sources: list[_Source]) -> int:
+        """Bring all messages into the topic. Returns how many there were."""
+        topic_log = self.store.open(topic.name)
+        count = size = 0
+        for source in sources:
+            for batch in _batches(source.messages):
+                topic.take_over(batch, source.channel)
+                count += len(batch)
+                size += sum(map(len, batch))
+                if size >= STRETCH:
+                    topic_log.settle()
+                    log.info(
+                        "TOPIC({topic}): {count} messages imported so far",
+                        topic=topic.name,
+                        count=count,
+                    )
+                    size = 0
+        # What the checkpoint speaks of must be there before it.
+        topic_log.settle()
+        topic.release()
+        self._checkpoint(topic)
+        return count
+
+    def _checkpoint(self, topic: Topic) -> None:
+        topic.checkpoint()
+        self.store.open(topic.name).settle()
+
+
+def _batches(messages: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """The messages, in pieces of a good size for the log."""
+    batch: list[bytes] = []
+    size = 0
+    for message in messages:
+        batch.append(message)
+        size += len(message)
+        if size >= BATCH_SIZE or len(batch) == BATCH_COUNT:
+            yield batch
+            batch = []
+            size = 0
+    if batch:
+        yield batch
