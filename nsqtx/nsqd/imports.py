@@ -17,6 +17,7 @@ from twisted.logger import Logger
 
 from nsqtx.broker.broker import Broker
 from nsqtx.broker.topic import Topic
+from nsqtx.interfaces import StorageError
 from nsqtx.storage.diskqueue import DiskQueue
 from nsqtx.storage.imports import (
     Mark,
@@ -91,14 +92,17 @@ class DiskQueueImport:
         Then an empty queue of one that does not is only a leftover; else its name is all that is
         known of that topic or channel, which is made.
 
-        :raises StorageError: the disk refused. What was imported stays so, and the rest is
+        :raises StorageError: the disk refused. Topics that were imported stay so, the others are
             imported by the next start.
         """
         topics, odd = find_queues(list_data_path(self.store.volume))
         for name in odd:
-            self.warn(f"{name} is left alone: not a valid name, or one that is ephemeral")
+            self.warn(f"{name} is left alone: its topic or channel cannot be kept here")
         for topic, queues in topics.items():
-            self._import(topic, queues, listed)
+            try:
+                self._import(topic, queues, listed)
+            except StorageError as error:
+                raise StorageError(f"import of topic {topic}, start again: {error}") from error
 
     def _import(self, name: str, queues: TopicQueues, listed: bool) -> None:
         volume = self.store.volume

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from twisted.application.service import Service
@@ -22,7 +22,7 @@ from nsqtx.interfaces import StorageError
 from nsqtx.listen import ListenError
 from nsqtx.logs import NsqLogObserver
 from nsqtx.nsqd.http import NsqdApi
-from nsqtx.nsqd.imports import DiskQueueImport
+from nsqtx.nsqd.loading import load_data_path
 from nsqtx.nsqd.lookups import Lookups, make_lookups
 from nsqtx.nsqd.node import Node
 from nsqtx.nsqd.options import NsqdOptions, implied_tls_required
@@ -39,7 +39,6 @@ from nsqtx.storage.metadata import (
     MetadataError,
     TopicMetadata,
     encode_metadata,
-    read_metadata,
 )
 from nsqtx.storage.store import Store
 from nsqtx.storage.volume import Settings as StorageSettings
@@ -248,33 +247,12 @@ class NsqdService(Service):
             options.broadcast_http_port = max(0, node.http_port)
 
     def _load(self) -> None:
-        """Find the topics of an earlier run, and what ``nsqd.dat`` knows beyond them."""
+        """Find what is in the data path. Nobody is served before."""
         try:
-            known = read_metadata(DiskFiles(self._lock.path), self._lock.path, self._warn)
-            self._store.start()
-            queues = DiskQueueImport(
-                self._store, self._broker, self.options.max_msg_size, self._warn
-            )
-            queues.resume()
-            topics = known.topics if known is not None else []
-            self._broker.load({t.name: [c.name for c in t.channels] for t in topics})
-            if known is not None and not known.ours:
-                self._adopt(topics)
-            queues.run(listed=known is not None)
+            load_data_path(self._store, self._broker, self.options.max_msg_size, self._warn)
         except (MetadataError, StorageError) as error:
             raise StartError(f"failed to load metadata - {error}") from None
         settle_heap()
-
-    def _adopt(self, topics: Iterable[TopicMetadata]) -> None:
-        """Make the topics of an ``nsqd.dat`` that the original wrote."""
-        for entry in topics:
-            topic = self._broker.get_topic(entry.name)
-            for each in entry.channels:
-                channel = topic.get_channel(each.name)
-                if each.paused:
-                    channel.pause()
-            if entry.paused:
-                topic.pause()
 
     # Time.
 

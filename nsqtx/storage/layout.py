@@ -5,6 +5,7 @@
     <data-path>/nsqtx/
         stopped.mark                          there only after a clean stop
         positions.mark                        positions that deleted topics used up
+        importing.mark                        there only while disk queues are imported
         <topic>/
             0006123ab4c5d600.9f3c01aa.log     a segment: first position, mark
             0006123ab4c5d600.9f3c01aa.idx     its index, once it is complete

@@ -12,19 +12,20 @@ A file is records, one after the other (engine section 6.2)::
 original gives up the rest of a file where a length is impossible. We do not:
 
 * A length is believed when it leads exactly to the end of the file, or to what looks like the start
-  of another message: a time between 2006 and 2116, and 16 hex digits, at their places. Then
+  of another message: a time between 2006 and 2043, and 16 hex digits, at their places. Then
   nothing inside the body is ever looked at.
-* When it leads elsewhere, either it is damaged or what follows it is. It is damaged if a message
-  that looks right begins inside, and that one, or one behind it, goes on past where the length
-  leads: two healthy messages do not overlap. Else the length is believed, as the original does.
+* When it leads elsewhere in the file, either it is damaged or what follows it is. It is damaged if
+  a message begins inside, and that one, or one behind it, goes on past where the length leads: two
+  healthy messages do not overlap. Else the length is believed, as the original does.
+* When it leads past the end of the file, the message was cut off, which is what a crash leaves;
+  unless messages that begin inside lead exactly to the end of the file.
 * After something that is no message, the search goes byte by byte for the next start, whose length
   in turn must lead to the end of the file or to another start, or whose id must be made of its
   time, as those of nsqd are.
 
-A message cannot be made up that way: no text looks like a time in binary with a length before it,
+A message cannot be made up that way: no text has a time in binary in it with a length before it,
 and by chance 16 bytes are hex digits once in 2**64 places. Only a body that is itself a piece of
-such a file could be taken apart, and only if the length before that body, or the start of the
-message behind it, is damaged.
+such a file can be taken apart, and only if the length or the start of its message is destroyed.
 """
 
 from __future__ import annotations
@@ -43,9 +44,9 @@ SMALLEST = 26
 _HEADER_SIZE = LENGTH_SIZE + SMALLEST
 #: How much is read at a time, in bytes.
 _PIECE = 1024 * 1024
-#: The first byte of a time in ns is 10 (2006) to 3F (2116).
-_START = re.compile(rb".{4}[\x10-\x3f].{9}[0-9a-f]{16}", re.DOTALL)
-_STARTS = re.compile(rb"(?=.{4}[\x10-\x3f].{9}[0-9a-f]{16})", re.DOTALL)
+#: The first byte of a time in ns is 10 (2006) to 1F (2043).
+_START = re.compile(rb".{4}[\x10-\x1f].{9}[0-9a-f]{16}", re.DOTALL)
+_STARTS = re.compile(rb"(?=.{4}[\x10-\x1f].{9}[0-9a-f]{16})", re.DOTALL)
 #: What nsqd takes off the time when it makes an id, in units of 2**20 ns (engine section 3), and
 #: how far apart id and time of a message may be: about 4 s.
 _ID_EPOCH = 1288834974288
@@ -89,7 +90,7 @@ class QueueFile:
         while offset < self.size:
             stop = self.stop_of(offset)
             if stop is None:
-                found = self._search(offset + 1)
+                found = self._resume(offset)
                 self._report(offset, found)
                 offset = found
                 continue
@@ -140,6 +141,20 @@ class QueueFile:
         while inner is not None and inner < stop:
             inner = self._declared(inner) if self.starts(inner) else None
         return inner is not None and inner > stop
+
+    def _resume(self, offset: int) -> int:
+        """Where reading goes on after ``offset``, where no message was found."""
+        found = self._search(offset + 1)
+        if self.starts(offset) and self._declared(offset) is None:
+            while found < self.size and (end := self._end_of_chain(found)) < self.size:
+                found = self._search(end + 1)
+        return found
+
+    def _end_of_chain(self, offset: int) -> int:
+        """How far the lengths lead from message to message."""
+        while self.starts(offset) and (stop := self._declared(offset)) is not None:
+            offset = stop
+        return offset
 
     def _search(self, offset: int, limit: int | None = None) -> int:
         """The first place from ``offset`` on where a message begins; ``limit`` if there is none."""

@@ -1,0 +1,44 @@
+"""The start of nsqd: what is in the data path becomes topics and channels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from nsqtx.broker.broker import Broker
+from nsqtx.nsqd.imports import DiskQueueImport
+from nsqtx.storage.metadata import TopicMetadata, read_metadata
+from nsqtx.storage.store import Store
+
+__all__ = ["load_data_path"]
+
+
+def load_data_path(
+    store: Store, broker: Broker, max_msg_size: int, warn: Callable[[str], None]
+) -> None:
+    """Find the topics of an earlier run, and what an original nsqd left.
+
+    :raises MetadataError: ``nsqd.dat`` cannot be used.
+    :raises StorageError: the disk refused.
+    """
+    volume = store.volume
+    known = read_metadata(volume.files, volume.root, warn)
+    store.start()
+    queues = DiskQueueImport(store, broker, max_msg_size, warn)
+    queues.resume()
+    topics = known.topics if known is not None else []
+    broker.load({t.name: [c.name for c in t.channels] for t in topics})
+    if known is not None and not known.ours:
+        _adopt(broker, topics)
+    queues.run(listed=known is not None)
+
+
+def _adopt(broker: Broker, topics: Iterable[TopicMetadata]) -> None:
+    """Make the topics of an ``nsqd.dat`` that the original wrote."""
+    for entry in topics:
+        topic = broker.get_topic(entry.name)
+        for each in entry.channels:
+            channel = topic.get_channel(each.name)
+            if each.paused:
+                channel.pause()
+        if entry.paused:
+            topic.pause()
