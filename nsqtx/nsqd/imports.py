@@ -10,7 +10,6 @@ The channels' queues go to the log first: they are older, and so are delivered f
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from itertools import chain
 
 import attrs
 from twisted.logger import Logger
@@ -18,7 +17,7 @@ from twisted.logger import Logger
 from nsqtx.broker.broker import Broker
 from nsqtx.broker.topic import Topic
 from nsqtx.interfaces import StorageError
-from nsqtx.storage.diskqueue import DiskQueue
+from nsqtx.storage.diskqueue import DiskQueue, QueueFiles
 from nsqtx.storage.imports import (
     Mark,
     TopicQueues,
@@ -40,14 +39,6 @@ BATCH_SIZE = 256 * 1024
 BATCH_COUNT = 2000
 #: After so many bytes the log is synced, and a line says how far it has come.
 STRETCH = 64 * 1024 * 1024
-
-
-@attrs.define
-class _Source:
-    """What is read for a channel, or with None for the topic."""
-
-    channel: str | None
-    messages: Iterator[bytes]
 
 
 @attrs.define(eq=False)
@@ -86,7 +77,7 @@ class DiskQueueImport:
         remove_mark(volume)
 
     def run(self, listed: bool) -> None:
-        """Import all disk queues of the data path.
+        """Import all disk queues of the data path; one file at a time is open.
 
         ``listed`` says that there is an ``nsqd.dat``, whose topics and channels exist already.
         Then an empty queue of one that does not is only a leftover; else its name is all that is
@@ -97,7 +88,7 @@ class DiskQueueImport:
         """
         topics, odd = find_queues(list_data_path(self.store.volume))
         for name in odd:
-            self.warn(f"{name} is left alone: its topic or channel cannot be kept here")
+            self.warn(f"{name!a} is left alone: its topic or channel cannot be kept here")
         for topic, queues in topics.items():
             try:
                 self._import(topic, queues, listed)
@@ -107,35 +98,41 @@ class DiskQueueImport:
     def _import(self, name: str, queues: TopicQueues, listed: bool) -> None:
         volume = self.store.volume
         files = queues.names()
-        owners: list[str | None] = []
-        sources = []
-        for channel, queue in queues.by_age():
-            messages = DiskQueue(volume, queue, self.max_msg_size).messages()
-            first = next(messages, None)
-            if first is not None:
-                sources.append(_Source(channel, chain((first,), messages)))
-            if first is not None or not listed:
-                owners.append(channel)
-        if owners:
+        full = [(owner, queue) for owner, queue in queues.by_age() if self._has_messages(queue)]
+        made = full if listed else queues.by_age()
+        if made:
             topic = self.broker.get_topic(name)
-            for channel in filter(None, owners):
-                topic.get_channel(channel)
+            for channel, _ in made:
+                if channel is not None:
+                    topic.get_channel(channel)
             self._checkpoint(topic)
-            if sources:
+            if full:
                 log.info("TOPIC({topic}): importing {count} files", topic=name, count=len(files))
                 write_mark(volume, Mark(name, topic.end, files))
-                count = self._take_over(topic, sources)
+                count = self._take_over(topic, full)
                 log.info("TOPIC({topic}): imported {count} messages", topic=name, count=count)
         set_aside(volume, files)
         remove_mark(volume)
 
-    def _take_over(self, topic: Topic, sources: list[_Source]) -> int:
+    def _has_messages(self, queue: QueueFiles) -> bool:
+        """Whether there is anything to import. Damage is reported here only if there is not."""
+        volume = self.store.volume
+        damage: list[str] = []
+        found = next(DiskQueue(volume, queue, self.max_msg_size, damage.append).messages(), None)
+        if found is None:
+            for text in damage:
+                volume.report(text)
+        return found is not None
+
+    def _take_over(self, topic: Topic, queues: list[tuple[str | None, QueueFiles]]) -> int:
         """Bring all messages into the topic. Returns how many there were."""
+        volume = self.store.volume
         topic_log = self.store.open(topic.name)
         count = size = 0
-        for source in sources:
-            for batch in _batches(source.messages):
-                topic.take_over(batch, source.channel)
+        for owner, queue in queues:
+            messages = DiskQueue(volume, queue, self.max_msg_size, volume.report).messages()
+            for batch in _batches(messages):
+                topic.take_over(batch, owner)
                 count += len(batch)
                 size += sum(map(len, batch))
                 if size >= STRETCH:

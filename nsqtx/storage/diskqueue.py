@@ -21,7 +21,7 @@ at its end (engine section 6.4, last row), and has nothing left.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import attrs
 
@@ -54,13 +54,20 @@ class DiskQueue:
     """Reads one queue in a data path; changes nothing.
 
     ``max_msg_size`` is only used to see where the original failed in a file that it set aside.
+    ``report`` is told of damage.
     """
 
-    def __init__(self, volume: Volume, queue: QueueFiles, max_msg_size: int) -> None:
+    def __init__(
+        self,
+        volume: Volume,
+        queue: QueueFiles,
+        max_msg_size: int,
+        report: Callable[[str], None],
+    ) -> None:
         self._volume = volume
         self._queue = queue
         self._max_msg_size = max_msg_size
-        self._report = volume.report
+        self._report = report
         self._reading = ""
 
     def messages(self) -> Iterator[bytes]:

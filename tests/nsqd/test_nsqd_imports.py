@@ -171,7 +171,24 @@ def test_names_that_cannot_be_imported() -> None:
     disk = make_disk(original)
     started = start(disk)
     assert disk.read(name) == original.files[name]
-    assert started.warnings == [f"{name} is left alone: its topic or channel cannot be kept here"]
+    assert started.warnings == [f"'{name}' is left alone: its topic or channel cannot be kept here"]
+
+
+def test_damage_is_reported_once() -> None:
+    """Whether or not a healthy message is left in the queue."""
+    original = make_original()
+    for name in (original.file("t:c"), original.file("t:d")):
+        original.files[name] = bytes(10) + original.files[name][10:]
+    started = start(make_disk(original))
+    assert delivered(started) == {
+        **EXPECTED,
+        ("t", "c"): EXPECTED["t", "c"][1:],
+        ("t", "d"): EXPECTED["t", "d"][1:],
+    }
+    assert sorted(report[:25] for report in started.reports) == [
+        "t:c.diskqueue.000000.dat:",
+        "t:d.diskqueue.000000.dat:",
+    ]
 
 
 def test_after_going_back_for_a_while() -> None:

@@ -19,10 +19,10 @@ def read(original: Original, max_msg_size: int = 1000) -> tuple[list[bytes], lis
     disk = SimulatedDisk()
     original.on(disk)
     reports: list[str] = []
-    volume = make_store(disk, reports=reports).volume
+    volume = make_store(disk).volume
     queue = find_queues(original.files)[0]["t"].own
     assert queue is not None
-    found = list(DiskQueue(volume, queue, max_msg_size).messages())
+    found = list(DiskQueue(volume, queue, max_msg_size, reports.append).messages())
     assert disk.open_files == 0
     return [len(each).to_bytes(4, "big") + each for each in found], reports
 

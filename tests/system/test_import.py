@@ -21,7 +21,7 @@ def test_a_data_path_of_the_original(tmp_path: Path) -> None:
             client.subscribe("orders", "mail", ready=10)
             client.finish_all(client.read_messages(3))
         assert "TOPIC(orders): imported 8 messages" in daemon.log
-        assert "gone#ephemeral:kept.diskqueue.meta.dat is left alone" in daemon.log
+        assert "gone#ephemeral:kept.diskqueue.meta.dat' is left alone" in daemon.log
         assert daemon.stop() == 0
     names = {path.name for path in tmp_path.iterdir()}
     assert "orders:mail.diskqueue.000000.dat.imported" in names

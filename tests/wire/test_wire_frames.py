@@ -80,3 +80,15 @@ def test_split_without_body() -> None:
     record = b"\0\0\0\x1e" + RECORD[4:34]
     with pytest.raises(ValueError, match="no record"):
         frames.split_records(record * 5)
+
+
+def test_a_message_of_a_disk_queue() -> None:
+    """It gets its id and one attempt more, which wraps as in the original; the rest is kept."""
+    id = b"0123456789abcdef"
+    for attempts, following in ((0, 1), (7, 8), (65535, 0)):
+        stored = (-5).to_bytes(8, "big", signed=True) + attempts.to_bytes(2, "big") + b"f" * 16
+        record = frames.restored_record(stored + b"body", id)
+        assert frames.split_records(record) == [record]
+        assert frames.timestamp_of(record) == -5
+        assert frames.attempts_of(record) == following
+        assert (frames.id_of(record), frames.body_of(record)) == (id, b"body")
