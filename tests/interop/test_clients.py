@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 from tests.interop.clients import traffic
+from tests.support.certificates import authority
 from tests.support.daemon import Daemon
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(120)]
@@ -46,9 +47,9 @@ def command(client: str) -> list[str]:
     return [node, str(ROOT / "tests/interop/clients/nsqjs_client.js")]
 
 
-def run(client: str, *arguments: str) -> str:
+def run(client: str, *arguments: str, features: str = "") -> str:
     """Run a client's script to its end; its standard output."""
-    environment = dict(os.environ)
+    environment = {**os.environ, "NSQTX_FEATURES": features}
     environment["NODE_PATH"] = os.environ.get("NSQTX_NODE_MODULES", "")
     finished = subprocess.run(
         [*command(client), *arguments],
@@ -81,7 +82,10 @@ def channel_statistics(nsqd: Daemon, topic: str, channel: str) -> dict[str, Any]
 @pytest.fixture(scope="module")
 def nsqd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     """One nsqd for all clients."""
-    with Daemon(tmp_path_factory.mktemp("interop")) as daemon:
+    path = tmp_path_factory.mktemp("interop")
+    authority().write(path, "server", "localhost")
+    flags = (f"--tls-cert={path}/server.pem", f"--tls-key={path}/server.key")
+    with Daemon(path / "data", *flags) as daemon:
         yield daemon
 
 
@@ -110,3 +114,15 @@ def test_published_by_one_consumed_by_another(publisher: str, consumer: str, nsq
     assert counted["requeue_count"] == result["requeued"]
     assert counted["timeout_count"] == 0
     assert (counted["depth"], counted["in_flight_count"], counted["deferred_count"]) == (0, 0, 0)
+
+
+# gnsq's producer takes the OK of an upgrade for that of a publish, whatever the nsqd.
+@pytest.mark.parametrize("consumer", ["pynsq", "gnsq"])
+@pytest.mark.parametrize("features", ["tls", "snappy", "deflate", "tls snappy", "tls deflate"])
+def test_tls_and_compression(features: str, consumer: str, nsqd: Daemon) -> None:
+    """Each message arrives with its bytes through TLS, compression and both."""
+    address = f"127.0.0.1:{nsqd.tcp_port}"
+    topic = f"{features.replace(' ', '_')}_to_{consumer}"
+    run("pynsq", "publish", address, topic, str(COUNT), features=features)
+    output = run(consumer, "consume", address, topic, "c", str(COUNT), features=features)
+    assert sorted(map(bytes.fromhex, json.loads(output)["bodies"])) == EXPECTED

@@ -19,6 +19,7 @@ from tests.interop.clients.traffic import (
     REQUEUE_MS,
     SINGLE,
     body,
+    features,
     is_requeued,
     is_touched,
     report,
@@ -27,7 +28,7 @@ from tests.interop.clients.traffic import (
 
 def publish(address: str, topic: str, count: int) -> None:
     """Publish everything, awaiting every answer."""
-    producer = gnsq.Producer(address)
+    producer = gnsq.Producer(address, **features())
     producer.start()
     for number in range(SINGLE):
         producer.publish(topic, body(number))
@@ -59,7 +60,9 @@ def consume(address: str, topic: str, channel: str, count: int) -> None:
         if len(finished) == count:
             gevent.spawn_later(0.2, consumer.close)
 
-    consumer = gnsq.Consumer(topic, channel, address, max_in_flight=200, message_handler=treat)
+    consumer = gnsq.Consumer(
+        topic, channel, address, max_in_flight=200, message_handler=treat, **features()
+    )
     consumer.start()
     report(finished, requeued, touched)
 

@@ -19,6 +19,7 @@ from tests.interop.clients.traffic import (
     REQUEUE_MS,
     SINGLE,
     body,
+    features,
     is_requeued,
     is_touched,
     report,
@@ -28,7 +29,7 @@ from tests.interop.clients.traffic import (
 def publish(address: str, topic: str, count: int) -> None:
     """Publish everything, many commands under way at once, and stop after the last answer."""
     loop = tornado.ioloop.IOLoop.current()
-    writer = nsq.Writer([address], reconnect_interval=0.5)
+    writer = nsq.Writer([address], reconnect_interval=0.5, **features())
     waiting = 0
 
     def answered(conn: Any, data: Any) -> None:
@@ -86,6 +87,7 @@ def consume(address: str, topic: str, channel: str, count: int) -> None:
         message_handler=treat,
         nsqd_tcp_addresses=[address],
         max_in_flight=200,
+        **features(),
     )
     loop.start()
     report(finished, requeued, touched)

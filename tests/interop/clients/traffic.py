@@ -7,7 +7,10 @@ daemon gets away with decoding them.
 from __future__ import annotations
 
 import json
+import os
+import ssl
 import sys
+from typing import Any
 
 __all__ = [
     "BATCH",
@@ -16,6 +19,7 @@ __all__ = [
     "REQUEUE_MS",
     "SINGLE",
     "body",
+    "features",
     "is_requeued",
     "is_touched",
     "report",
@@ -33,6 +37,16 @@ REQUEUE_MS = 50
 def body(number: int) -> bytes:
     """The body of a message: its number, and some bytes that depend on it."""
     return b"%d:" % number + bytes([number % 256]) * (number % 61)
+
+
+def features() -> dict[str, Any]:
+    """What the client is to ask nsqd for, as arguments of pynsq and gnsq: ``tls``, ``snappy`` and
+    ``deflate`` in the environment variable ``NSQTX_FEATURES``."""
+    names = os.environ.get("NSQTX_FEATURES", "").split()
+    asked: dict[str, Any] = {name: True for name in names if name != "tls"}
+    if "tls" in names:
+        asked |= {"tls_v1": True, "tls_options": {"cert_reqs": ssl.CERT_NONE}}
+    return asked
 
 
 def number_of(data: bytes) -> int:
