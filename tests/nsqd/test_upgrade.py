@@ -267,6 +267,16 @@ def test_what_is_switched_off_is_not_granted(connect: Connect) -> None:
     assert peer.send(PUB) == OK
 
 
+def test_snappy_without_its_library_is_not_granted(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection goes on uncompressed."""
+    monkeypatch.setattr("nsqtx.nsqd.upgrade.SNAPPY_AVAILABLE", False)
+    peer = connect()
+    assert b'"snappy":false' in peer.send(identify(snappy=True))
+    assert peer.send(PUB) == OK
+
+
 def test_upgrades_are_not_made_twice(connect: Connect) -> None:
     """A later IDENTIFY is granted what is there, without another OK, and may add compression."""
     peer = connect()
