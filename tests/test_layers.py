@@ -17,6 +17,7 @@ ALLOWED = {
     "version": "",
     "interfaces": "",
     "durations": "",
+    "histogram": "",
     "kinds": "durations",
     "options": "kinds durations",
     "listen": "",
@@ -26,16 +27,16 @@ ALLOWED = {
     "logs": "kinds",
     "run": "kinds logs options",
     "program": "logs options run",
-    "broker": "wire interfaces",
-    "storage": "wire interfaces",
-    "web": "wire options durations",
+    "broker": "wire interfaces histogram",
+    "storage": "wire interfaces histogram",
+    "web": "wire options durations histogram",
     "cluster": "wire",
-    "nsqd": "wire interfaces options kinds durations listen link tls ports logs run program "
+    "nsqd": "wire interfaces histogram options kinds durations listen link tls ports logs run program "
     "storage broker web cluster",
     "nsqlookupd": "wire options kinds durations listen link ports logs run program web",
 }
 #: Parts that know no Twisted at all, and what of it the broker may use.
-PURE = ("wire", "storage", "durations", "kinds", "options", "version")
+PURE = ("wire", "storage", "durations", "histogram", "kinds", "options", "version")
 #: Modules at the top, where a reactor is chosen.
 TOP = ("nsqd/tap.py", "nsqlookupd/tap.py")
 

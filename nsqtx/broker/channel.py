@@ -13,12 +13,25 @@ from nsqtx.broker.locality import FAR, LocalCounts, Locality, nearest
 from nsqtx.broker.quantile import LatencyWindow
 from nsqtx.broker.returned import DeferredMessages, RequeuedMessages, next_frame
 from nsqtx.broker.subscription import DELIVER_BYTES, Subscription
+from nsqtx.histogram import Histogram
 from nsqtx.interfaces import ChannelState, ISubscriber, Pending, StorageError
-from nsqtx.wire.frames import attempts_of, id_of
+from nsqtx.wire.frames import attempts_of, id_of, timestamp_of
 from nsqtx.wire.guid import position_of
 from nsqtx.wire.names import is_ephemeral
 
-__all__ = ["Channel"]
+__all__ = ["LATENCY_BOUNDS", "Channel"]
+
+#: Buckets of the latencies, in nanoseconds: from a millisecond to an hour.
+LATENCY_BOUNDS = tuple(
+    milliseconds * 1_000_000
+    for milliseconds in (
+        1, 5, 10, 50, 100, 500, 1_000, 5_000, 10_000, 60_000, 300_000, 3_600_000
+    )
+)  # fmt: skip
+
+
+def _latencies() -> Histogram:
+    return Histogram(LATENCY_BOUNDS)
 
 
 @attrs.define(eq=False)
@@ -53,6 +66,9 @@ class Channel:
     requeue_count: int = 0
     timeout_count: int = 0
     sent_count: int = 0
+    #: From publish to FIN, and from the last delivery to FIN, in ns; see `note_finished`.
+    end_to_end: Histogram = attrs.Factory(_latencies)
+    processing: Histogram = attrs.Factory(_latencies)
     #: Why the log could not be read when it was last tried.
     read_failure: str | None = None
     #: There once a consumer came whose distance matters (`nsqtx.broker.locality`).
@@ -197,6 +213,21 @@ class Channel:
                 self.failed(self.read_failure)
             self.wake(self)
         return records
+
+    def note_finished(self, record: bytes, delivered: int, count: int) -> None:
+        """Count the latencies of ``count`` messages that were finished in one read.
+
+        The first of them stands for all: they were most likely sent by one write, and each of them
+        would cost as much as the FIN itself.
+        """
+        now = self.now()
+        self.end_to_end.add(now - timestamp_of(record), count)
+        self.processing.add(now - delivered, count)
+
+    @property
+    def drop_count(self) -> int:
+        """Messages that were dropped because there was no room and no log to leave them in."""
+        return self.backlog.drop_count + self.requeued.drop_count
 
     # Consumers.
 

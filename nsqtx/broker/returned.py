@@ -42,6 +42,7 @@ class RequeuedMessages:
 
     log: ITopicLog | None
     limit: int
+    drop_count: int = 0
     _frames: deque[bytes] = attrs.Factory(deque)
     _size: int = 0
     #: Position and attempts so far; after those in ``_frames``.
@@ -62,6 +63,7 @@ class RequeuedMessages:
             self._frames.append(frame)
             self._size += len(frame)
         elif self.log is None:
+            self.drop_count += 1
             return False
         else:
             self._spilled.append((position_of(id_of(frame)), attempts_of(frame) - 1))

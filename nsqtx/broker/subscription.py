@@ -87,10 +87,12 @@ class Subscription:
         self.channel.pump()
 
     def finish(self, ids: Sequence[bytes]) -> list[bytes]:
-        """FIN. Returns the ids that were not in flight here; `why_not` says why."""
+        """FIN of one message or more. Returns the ids that were not in flight here; `why_not` says
+        why."""
         failed: list[bytes] = []
         in_flight = self.in_flight
         channel = self.channel
+        sample = in_flight.get(ids[0])
         left = iter(ids)
         if channel.latency is not None:
             stamps = []
@@ -110,7 +112,10 @@ class Subscription:
                     break
                 except KeyError:
                     failed.append(id)
-        self.finish_count += len(ids) - len(failed)
+        finished = len(ids) - len(failed)
+        self.finish_count += finished
+        if sample is not None:
+            channel.note_finished(sample[0], sample[1].delivered, finished)
         channel.changed()
         return failed
 

@@ -38,6 +38,7 @@ from nsqtx.web.api import (
 from nsqtx.web.args import is_true
 from nsqtx.web.debug import add_debug_routes
 from nsqtx.web.memory import memory_stats, record_pauses
+from nsqtx.web.metrics import Exposition, add_metrics_route
 from nsqtx.web.site import ApiRequest, ApiSite
 from nsqtx.wire.names import valid_name
 
@@ -65,6 +66,11 @@ class NsqdApi:
     def clock(self) -> IReactorTime:
         """The clock that ``/debug/pprof`` goes by."""
         return self.node.clock
+
+    @property
+    def exposition(self) -> Exposition:
+        """What ``/metrics`` says."""
+        return self.node.exposition
 
     def site(self) -> ApiSite:
         """A site that serves this, for an endpoint to listen with."""
@@ -339,6 +345,7 @@ class NsqdApi:
             raise ApiError(400, "INVALID_VALUE") from None
 
     add_peek_routes(app)
+    add_metrics_route(app)
     add_debug_routes(app)
     routes = answer_errors(app)
 

@@ -11,10 +11,14 @@ from twisted.internet.interfaces import IReactorTime
 
 from nsqtx.broker.broker import Broker
 from nsqtx.kinds import LOG_LEVEL
+from nsqtx.nsqd.metrics import nsqd_exposition
 from nsqtx.nsqd.options import NsqdOptions
 from nsqtx.nsqd.statsd import expand_prefix
 from nsqtx.options import config_value
+from nsqtx.storage.volume import Counters
 from nsqtx.tls import ServerTls
+from nsqtx.web.lag import ReactorLag
+from nsqtx.web.metrics import Exposition
 from nsqtx.wire import gojson
 
 if TYPE_CHECKING:
@@ -45,6 +49,16 @@ class Node:
     set_log_level: Callable[[str], None] = lambda level: None
     #: Makes a list of ``nsqlookupd_tcp_addresses`` take effect.
     set_lookupds: Callable[[list[str]], None] = lambda addresses: None
+
+    #: What the disk did so far.
+    counters: Counters = attrs.Factory(Counters)
+    lag: ReactorLag = attrs.field(init=False)
+    #: Makes ``/metrics``.
+    exposition: Exposition = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.lag = ReactorLag(self.clock)
+        self.exposition = nsqd_exposition(self)
 
     @property
     def health(self) -> str:

@@ -153,6 +153,12 @@ class NsqdOptions:
         BOOL, False, "do not push #ephemeral topics and channels to statsd"
     )
 
+    metrics_max_topics: int = option(
+        INT,
+        200,
+        "topics, and channels, with figures of their own in /metrics; the others are summed",
+    )
+
     e2e_processing_latency_percentile: list[float] = option(
         FLOATS,
         [],

@@ -46,6 +46,7 @@ from nsqtx.tls import ServerTls, TlsError, TlsSettings
 from nsqtx.version import NSQ_VERSION, RUNTIME
 from nsqtx.web.api import TlsRequired
 from nsqtx.web.https import HttpsFactory
+from nsqtx.web.lag import ReactorLag
 from nsqtx.web.site import ApiSite
 from nsqtx.wire.codecs import SNAPPY_AVAILABLE
 
@@ -105,7 +106,7 @@ class NsqdService(Service):
         self._factory: NsqdFactory | None = None
         self._ports = Ports(reactor)
         self._lookups: Lookups | None = None
-        self._loops: list[LoopingCall] = []
+        self._loops: list[LoopingCall | ReactorLag] = []
         self._metadata_due: IDelayedCall | None = None
         self._loaded = False
         self._stopping = False
@@ -168,6 +169,7 @@ class NsqdService(Service):
         self.node.tls = self._make_tls()
         if options.snappy and not SNAPPY_AVAILABLE:
             log.warn("snappy is not offered to clients, since python-snappy is not installed")
+        self.node.counters = self._store.counters
         self._factory = NsqdFactory(self.node)
         self._bind()
         self._load()
@@ -183,6 +185,8 @@ class NsqdService(Service):
             loop.clock = self.reactor
             loop.start(interval, now=False).addErrback(self._broken)
             self._loops.append(loop)
+        self.node.lag.start()
+        self._loops.append(self.node.lag)
         if options.statsd_address:
             self._start_statsd()
 

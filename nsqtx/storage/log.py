@@ -175,8 +175,7 @@ class TopicLog:
             self._handles.unpin(segment)
         self._slots.end_sync(failure is None)
         if failure is None:
-            volume.counters.sync_count += 1
-            volume.counters.sync_seconds += self._now() - job.began
+            volume.counters.sync_times.add(self._now() - job.began)
             self._synced_end = max(self._synced_end, job.end)
             volume.succeeded()
             return None

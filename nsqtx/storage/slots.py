@@ -76,9 +76,11 @@ class Slots:
 
         :raises StorageError: the disk refused; the last one is as it was.
         """
+        volume = self._volume
+        began = volume.now()
         sequence = self._newest.sequence + 1 if self._newest else 1
         self._put(sequence, encode_checkpoint(sequence, state))
-        self._volume.counters.checkpoint_count += 1
+        volume.counters.checkpoint_times.add(volume.now() - began)
         if not self._slots[-2].size:
             self._reserve()
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 
 import attrs
 
+from nsqtx.histogram import Histogram
 from nsqtx.interfaces import IFiles, StorageError
 
 __all__ = ["DURABILITIES", "Counters", "InThread", "Settings", "Volume", "error_text"]
@@ -47,23 +48,31 @@ class Settings:
     )
 
 
+#: Buckets of the times, in seconds.
+TIME_BOUNDS = (0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0)
+
+
+def _times() -> Histogram:
+    return Histogram(TIME_BOUNDS)
+
+
 @attrs.define
 class Counters:
     """What the disk did since the start, for metrics.
 
-    ``append_count`` counts batches, ``append_bytes`` their records. ``sync_seconds`` is from the
-    begin of a sync until the reactor heard of its end. ``damage_count`` counts batches, or
-    stretches of a segment without one, that were passed over.
+    ``append_count`` counts batches, ``append_bytes`` their records. ``damage_count`` counts
+    batches, or stretches of a segment without one, that were passed over. Times are in seconds:
+    of good writes to logs, of good syncs (until the reactor heard of it) and of checkpoints.
     """
 
     append_count: int = 0
     append_bytes: int = 0
     read_bytes: int = 0
-    sync_count: int = 0
-    sync_seconds: float = 0.0
-    checkpoint_count: int = 0
     damage_count: int = 0
     failure_count: int = 0
+    write_times: Histogram = attrs.Factory(_times)
+    sync_times: Histogram = attrs.Factory(_times)
+    checkpoint_times: Histogram = attrs.Factory(_times)
 
 
 @attrs.define(eq=False)

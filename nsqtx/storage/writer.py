@@ -35,6 +35,7 @@ class LogWriter:
         self._handles = handles
         self._segments = segments
         self._now = volume.now
+        self._times = volume.counters.write_times
         self._segment_size = volume.settings.segment_size
         self._look_at = 0.0
         #: The segment that grows.
@@ -84,8 +85,10 @@ class LogWriter:
             if file is None:
                 file = self._handles.get(segment)
             segment.used = True
+            began = self._now()
             file.write_at(data, segment.size)
             now = self._now()
+            self._times.add(now - began)
             if not self._look_at - _LOOK_AGAIN <= now < self._look_at:
                 self._look_at = now + _LOOK_AGAIN
                 if not file.linked():

@@ -118,7 +118,10 @@ TABLE = [
     Row("snappy", "snappy", "false", False, True),
 ]
 #: Ours.
-OURS = [Row("durability", "durability", "fsync", "fsync", "os")]
+OURS = [
+    Row("durability", "durability", "fsync", "fsync", "os"),
+    Row("metrics-max-topics", "metrics_max_topics", "1", 1, 200),
+]
 ROWS = TABLE + OURS
 
 

@@ -403,5 +403,5 @@ def test_counters() -> None:
     read_all(log)
     counters = store.counters
     assert (counters.append_count, counters.append_bytes) == (2, size)
-    assert (counters.sync_count, counters.checkpoint_count) == (1, 1)
+    assert (counters.sync_times.count, counters.checkpoint_times.count) == (1, 1)
     assert counters.read_bytes == size + 2 * HEADER_SIZE

@@ -8,6 +8,9 @@ import attrs
 from twisted.internet.task import Clock
 
 from nsqtx.broker.broker import Broker, Settings
+from nsqtx.nsqd.metrics import nsqd_exposition
+from nsqtx.storage.volume import Counters
+from nsqtx.web.lag import ReactorLag
 from tests.support.lists import ListStore
 
 __all__ = ["FakeNode", "FakeOptions"]
@@ -27,6 +30,7 @@ class FakeOptions:
     max_deflate_level: int = 6
     topology_zone: str = "z<1>"
     topology_region: str = "r&"
+    metrics_max_topics: int = 200
 
 
 class FakeNode:
@@ -46,6 +50,14 @@ class FakeNode:
         self.health = "OK"
         self.clients: list[dict[str, Any]] = []
         self.config: dict[str, Any] = {}
+        self.sessions: dict[object, None] = {}
+        self.counters = Counters()
+        self.lag = ReactorLag(self.clock)
+        self.exposition = nsqd_exposition(self)  # type: ignore[arg-type]
+
+    def store_health(self) -> str | None:
+        """What the disk refused."""
+        return None if self.health == "OK" else self.health
 
     def producers(self, topic: str = "") -> list[dict[str, Any]]:
         """Every client that has published."""
