@@ -21,6 +21,8 @@ from nsqtx.wire.names import is_ephemeral
 
 __all__ = ["LATENCY_BOUNDS", "Channel"]
 
+#: Of so many messages finished in a row one is looked at for its latencies.
+SAMPLE = 64
 #: Buckets of the latencies, in nanoseconds: from a millisecond to an hour.
 LATENCY_BOUNDS = tuple(
     milliseconds * 1_000_000
@@ -66,9 +68,12 @@ class Channel:
     requeue_count: int = 0
     timeout_count: int = 0
     sent_count: int = 0
-    #: From publish to FIN, and from the last delivery to FIN, in ns; see `note_finished`.
+    #: From publish to FIN, and from the last delivery to FIN, in ns; see `note_latency`.
     end_to_end: Histogram = attrs.Factory(_latencies)
     processing: Histogram = attrs.Factory(_latencies)
+    #: Messages finished that are not counted there yet, and how many of them are too many.
+    unsampled: int = 0
+    sample_at: int = 1
     #: Why the log could not be read when it was last tried.
     read_failure: str | None = None
     #: There once a consumer came whose distance matters (`nsqtx.broker.locality`).
@@ -214,13 +219,14 @@ class Channel:
             self.wake(self)
         return records
 
-    def note_finished(self, record: bytes, delivered: int, count: int) -> None:
-        """Count the latencies of ``count`` messages that were finished in one read.
+    def note_latency(self, record: bytes, delivered: int) -> None:
+        """Count the latencies of a message that is being finished, for all since the last one.
 
-        The first of them stands for all: they were most likely sent by one write, and each of them
-        would cost as much as the FIN itself.
+        One of `SAMPLE` messages, but the first after each `scan` at least, stands for the others:
+        they were sent at about the same time, and to count each would cost as much as its FIN.
         """
         now = self.now()
+        count, self.unsampled, self.sample_at = self.unsampled, 0, SAMPLE
         self.end_to_end.add(now - timestamp_of(record), count)
         self.processing.add(now - delivered, count)
 
@@ -274,6 +280,7 @@ class Channel:
     def scan(self, now: int) -> bool:
         """Take back what has timed out, let go what is due. False: nothing is left to wait for."""
         requeued = self.requeued
+        self.sample_at = 1
         for owner in self.owners():
             for frame in owner.expire(now):
                 self.timeout_count += 1

@@ -92,7 +92,9 @@ class Subscription:
         failed: list[bytes] = []
         in_flight = self.in_flight
         channel = self.channel
-        sample = in_flight.get(ids[0])
+        sample = None
+        if channel.unsampled + len(ids) >= channel.sample_at:
+            sample = in_flight.get(ids[0])
         left = iter(ids)
         if channel.latency is not None:
             stamps = []
@@ -114,8 +116,9 @@ class Subscription:
                     failed.append(id)
         finished = len(ids) - len(failed)
         self.finish_count += finished
+        channel.unsampled += finished
         if sample is not None:
-            channel.note_finished(sample[0], sample[1].delivered, finished)
+            channel.note_latency(sample[0], sample[1].delivered)
         channel.changed()
         return failed
 

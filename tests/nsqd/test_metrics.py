@@ -99,7 +99,7 @@ def test_figures_of_topics_and_channels(nsqd: Nsqd) -> None:
 
 
 def test_latencies_of_a_run_are_those_of_its_first(nsqd: Nsqd) -> None:
-    """All that were finished in one read are counted, by the latency of the first."""
+    """All that were finished by one read are counted, by the latency of the first."""
     broker, clock = nsqd.node.broker, nsqd.node.clock
     topic = broker.get_topic("t")
     channel = topic.get_channel("c")
@@ -117,6 +117,27 @@ def test_latencies_of_a_run_are_those_of_its_first(nsqd: Nsqd) -> None:
     assert found[f"{processing}_bucket", "t", "5.0", "c"] == 10
     assert channel.subscriptions[0].finish([b"0" * 16]) == [b"0" * 16]
     assert samples(nsqd)[f"{end}_count", "t", "c"] == 10
+
+
+def test_latencies_are_sampled(nsqd: Nsqd) -> None:
+    """One message stands for those since the last, at least one of 64 and one after each scan."""
+    broker, clock = nsqd.node.broker, nsqd.node.clock
+    topic = broker.get_topic("t")
+    channel = topic.get_channel("c")
+    consumer = consume(broker, "t", "c")
+    topic.publish([b"a"] * 200)
+    finish, ids = channel.subscriptions[0].finish, consumer.take()
+    counted = []
+    for number in range(100):
+        finish(ids[number : number + 1])
+        counted.append(channel.processing.count)
+    assert counted == [1] * 64 + [65] * 36
+    clock.advance(2)
+    broker.scan()
+    finish(ids[100:102])
+    assert (channel.processing.count, channel.processing.sum) == (102, 37 * 2 * SECOND)
+    finish(ids[102:])
+    assert channel.processing.count == 200
 
 
 def test_dropped_messages(nsqd: Nsqd) -> None:
