@@ -31,8 +31,8 @@ ALLOWED = {
     "storage": "wire interfaces histogram",
     "web": "wire options durations histogram",
     "cluster": "wire",
-    "nsqd": "wire interfaces histogram options kinds durations listen link tls ports logs run program "
-    "storage broker web cluster",
+    "nsqd": "wire interfaces histogram options kinds durations listen link tls ports logs run "
+    "program storage broker web cluster",
     "nsqlookupd": "wire options kinds durations listen link ports logs run program web",
 }
 #: Parts that know no Twisted at all, and what of it the broker may use.
