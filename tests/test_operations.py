@@ -11,12 +11,14 @@ from twisted.internet.task import Clock
 
 from nsqtx.broker.broker import Broker, Settings
 from nsqtx.broker.stats import topic_stats
+from nsqtx.nsqd.node import Node
 from nsqtx.nsqd.options import NsqdOptions
 from nsqtx.nsqlookupd.options import NsqlookupdOptions
 from nsqtx.options import Declared, declared
 from nsqtx.storage.layout import ROOT
 from nsqtx.storage.metadata import FILE_NAME
 from nsqtx.storage.volume import DURABILITIES
+from tests.support.brokers import consume
 from tests.support.lists import ListStore
 
 DOCUMENT = (Path(__file__).parents[1] / "doc/operations.md").read_text(encoding="utf-8")
@@ -82,3 +84,38 @@ def test_figures_to_watch_are_in_stats(figure: str, of: str) -> None:
         "channel": set(topics[0]["channels"][0]),
     }
     assert figure in places[of]
+
+
+def metrics() -> list[list[str]]:
+    """Name, type, labels and meaning of each family of nsqd's own at /metrics."""
+    clock = Clock()
+    broker = Broker(ListStore(), clock.seconds, Settings())
+    topic = broker.get_topic("t")
+    channel = topic.get_channel("c")
+    consumer = consume(broker, "t", "c", ready=1)
+    topic.publish([b"to be finished"])
+    channel.pause()
+    channel.subscriptions[0].finish(consumer.ids)
+    topic.publish([b"to wait in the channel"])
+    topic.pause()
+    topic.publish([b"to wait in the topic"])
+    node = Node(NsqdOptions(), broker, clock, 0.0)
+    rows: dict[str, list[str]] = {}
+    labels: dict[str, set[str]] = {}
+    for family in node.exposition.registry.collect():
+        if family.name.startswith("nsqd_"):
+            ending = {"counter": "_total", "info": "_info"}.get(family.type, "")
+            kind = {"info": "gauge"}.get(family.type, family.type)
+            rows[family.name] = [f"`{family.name}{ending}`", kind, family.documentation]
+            found = labels.setdefault(family.name, set())
+            for sample in family.samples:
+                found.update(sample.labels)
+    return [
+        [name, kind, ", ".join(sorted(labels[key] - {"le"}, reverse=True)), meaning]
+        for key, (name, kind, meaning) in rows.items()
+    ]
+
+
+def test_the_table_of_metrics_is_the_registry() -> None:
+    """Name, type, labels and meaning of each, in the order in which they come."""
+    assert table("metric | type | labels | meaning") == metrics()

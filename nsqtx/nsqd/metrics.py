@@ -53,25 +53,41 @@ class Figure(NamedTuple, Generic[_Of]):
 
 _TOPIC_FIGURES: tuple[Figure[Topic], ...] = (
     Figure("depth", "Messages that no channel has been given yet.", lambda t: t.depth),
-    Figure("backend_depth", "Those of them only in the log.", lambda t: t.backend_depth),
-    Figure("messages", "Messages published.", lambda t: t.message_count, True),
-    Figure("message_bytes", "Bytes of their bodies.", lambda t: t.message_bytes, True),
     Figure(
-        "dropped_messages", "Held messages dropped (ephemeral).", lambda t: t.held.drop_count, True
+        "backend_depth", "The part of the depth that is only in the log.", lambda t: t.backend_depth
+    ),
+    Figure("messages", "Messages published.", lambda t: t.message_count, True),
+    Figure("message_bytes", "Bytes of the bodies published.", lambda t: t.message_bytes, True),
+    Figure(
+        "dropped_messages",
+        "Messages dropped, for want of room, by an ephemeral topic.",
+        lambda t: t.held.drop_count,
+        True,
     ),
     Figure("paused", "1 if paused.", lambda t: t.paused),
-    Figure("channels", "Channels.", lambda t: len(t.channels)),
+    Figure("channels", "Number of channels.", lambda t: len(t.channels)),
 )
 _CHANNEL_FIGURES: tuple[Figure[Channel], ...] = (
     Figure("depth", "Messages ready to be delivered.", lambda c: c.depth),
-    Figure("backend_depth", "Those of them only in the log.", lambda c: c.backend_depth),
-    Figure("in_flight", "Messages sent and not finished.", lambda c: c.in_flight_count),
+    Figure(
+        "backend_depth", "The part of the depth that is only in the log.", lambda c: c.backend_depth
+    ),
+    Figure(
+        "in_flight",
+        "Messages sent, and neither finished, requeued nor timed out.",
+        lambda c: c.in_flight_count,
+    ),
     Figure("deferred", "Messages waiting for their time.", lambda c: c.deferred_count),
     Figure("messages", "Messages received from the topic.", lambda c: c.message_count, True),
     Figure("requeued_messages", "Messages given back by REQ.", lambda c: c.requeue_count, True),
     Figure("timed_out_messages", "Messages not finished in time.", lambda c: c.timeout_count, True),
-    Figure("dropped_messages", "Messages dropped (ephemeral).", lambda c: c.drop_count, True),
-    Figure("clients", "Consumers.", lambda c: len(c.subscriptions)),
+    Figure(
+        "dropped_messages",
+        "Messages dropped for want of room, where there is no log.",
+        lambda c: c.drop_count,
+        True,
+    ),
+    Figure("clients", "Number of consumers.", lambda c: len(c.subscriptions)),
     Figure("paused", "1 if paused.", lambda c: c.paused),
 )
 _LATENCIES: tuple[tuple[str, str, Callable[[Channel], Histogram]], ...] = (
@@ -94,7 +110,7 @@ class _BrokerCollector:
         topics = list(self._node.broker.topics.values())
         most = max(0, self._node.options.metrics_max_topics)
         shown, others = topics[:most], topics[most:]
-        yield GaugeMetricFamily("nsqd_topics", "Topics.", len(topics))
+        yield GaugeMetricFamily("nsqd_topics", "Number of topics.", len(topics))
         named = [(topic.name, topic) for topic in shown]
         for figure in _TOPIC_FIGURES:
             rows = [((name,), topic) for name, topic in named]
@@ -244,16 +260,16 @@ class _NodeCollector:
         disk = node.counters
         for name, help, value in (
             ("appends", "Batches appended to logs.", disk.append_count),
-            ("append_bytes", "Bytes of their messages.", disk.append_bytes),
+            ("append_bytes", "Bytes of messages appended to logs.", disk.append_bytes),
             ("read_bytes", "Bytes read from logs.", disk.read_bytes),
             ("damages", "Damaged places passed over.", disk.damage_count),
             ("failures", "Refusals by the disk.", disk.failure_count),
         ):
             yield CounterMetricFamily(f"nsqd_disk_{name}", help, value)
         for name, help, histogram in (
-            ("write", "Of writes to logs.", disk.write_times),
-            ("sync", "Of syncs, until they were heard of.", disk.sync_times),
-            ("checkpoint", "Of writing checkpoints.", disk.checkpoint_times),
+            ("write", "Time of writes to logs.", disk.write_times),
+            ("sync", "Time of syncs, until they were heard of.", disk.sync_times),
+            ("checkpoint", "Time to write checkpoints.", disk.checkpoint_times),
         ):
             family = histogram_family(f"nsqd_disk_{name}_seconds", help)
             add_histogram(family, (), histogram)
