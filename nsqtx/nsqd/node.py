@@ -49,7 +49,6 @@ class Node:
     set_log_level: Callable[[str], None] = lambda level: None
     #: Makes a list of ``nsqlookupd_tcp_addresses`` take effect.
     set_lookupds: Callable[[list[str]], None] = lambda addresses: None
-
     #: What the disk did so far.
     counters: Counters = attrs.Factory(Counters)
     lag: ReactorLag = attrs.field(init=False)
