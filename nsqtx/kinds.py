@@ -194,6 +194,11 @@ def _coerce_required(value: Any) -> str:
     return _parse_required(_coerce_string(value))
 
 
+def _show_floats(values: list[float]) -> list[float]:
+    """As Go writes them in JSON: a whole number has no fraction."""
+    return [int(value) if value.is_integer() else value for value in values]
+
+
 _TLS_VERSIONS = {"tls1.0": 769, "tls1.1": 770, "tls1.2": 771, "tls1.3": 772}
 
 
@@ -221,7 +226,7 @@ BOOL = Kind(
 )
 DURATION = Kind(_parse_duration, _coerce_duration, "duration", default_text=format_duration)
 STRINGS = Kind(lambda text: [text], _coerce_strings, "value", list, many=True)
-FLOATS = Kind(_parse_floats, _coerce_floats, "value", list, many=True, descending=True)
+FLOATS = Kind(_parse_floats, _coerce_floats, "value", _show_floats, many=True, descending=True)
 LOG_LEVEL = Kind(
     _parse_level,
     lambda value: _parse_level(_coerce_string(value)),

@@ -40,7 +40,7 @@ class Link:
     _direct: bool = False
     _registered: bool = False
     _unread: int = 0
-    #: Why we do not read: ``unread`` answers, ``held`` by the session.
+    #: Why we do not read: ``unread`` answers, ``held`` by the session, a command that ``waits``.
     _reasons: set[str] = attrs.Factory(set)
 
     def open(self) -> None:

@@ -248,6 +248,11 @@ def test_a_shown_list_is_a_copy() -> None:
     assert FLOATS.show(value) is not value
 
 
+def test_whole_numbers_are_shown_without_a_fraction() -> None:
+    """A percentile of 1.0 is 1 in Go's JSON."""
+    assert [repr(value) for value in FLOATS.show([1.0, 0.5])] == ["1", "0.5"]
+
+
 def test_nan_is_a_number_for_go() -> None:
     """It is left to the range check to refuse it."""
     (value,) = FLOATS.parse("NaN")

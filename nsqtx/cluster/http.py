@@ -25,7 +25,15 @@ from zope.interface import implementer
 
 from nsqtx.wire import gojson
 
-__all__ = ["ACCEPT", "ApiClient", "RequestFailed", "read_body"]
+__all__ = [
+    "ACCEPT",
+    "ApiClient",
+    "BodyBytes",
+    "RequestFailed",
+    "at_https",
+    "https_port",
+    "read_body",
+]
 
 ACCEPT = "application/vnd.nsq; version=1.0"
 
@@ -85,7 +93,7 @@ def read_body(response: Any, limit: int) -> Deferred[bytes]:
 
 @implementer(IBodyProducer)
 @attrs.frozen
-class _Bytes:
+class BodyBytes:
     """The body of a request, written at once: it is small, and needs no reactor to be fed by."""
 
     data: bytes
@@ -148,9 +156,9 @@ class ApiClient:
     async def _ask(self, method: str, url: str, data: bytes | None, headers: dict[str, str]) -> Any:
         status, body = await self._exchange(method, url, data, headers)
         if status == 403 and not url.startswith("https:"):
-            port = _https_port(body)
+            port = https_port(body)
             if port:
-                url = _at_https(url, port)
+                url = at_https(url, port)
                 status, body = await self._exchange(method, url, data, headers)
         if status != 200:
             raise RequestFailed(f"{method} {_shown(url)}: answered {status} {body[:200]!r}")
@@ -165,7 +173,7 @@ class ApiClient:
         every = Headers({"Accept": [ACCEPT]})
         for name, value in headers.items():
             every.setRawHeaders(name, [value])
-        body = None if data is None else _Bytes(data)
+        body = None if data is None else BodyBytes(data)
         response = await self._http.request(method, url, data=body, headers=every)
         return response.code, await read_body(response, self._max_size)
 
@@ -175,7 +183,7 @@ def _shown(url: str) -> str:
     return url.partition("?")[0]
 
 
-def _https_port(body: bytes) -> int:
+def https_port(body: bytes) -> int:
     """The port that an answer ``TLS_REQUIRED`` names; 0: none (nsqd-http section 1)."""
     try:
         fields = gojson.decode(body)
@@ -185,7 +193,7 @@ def _https_port(body: bytes) -> int:
     return port if isinstance(port, int) and 0 < port < 65536 else 0
 
 
-def _at_https(url: str, port: int) -> str:
+def at_https(url: str, port: int) -> str:
     """The same at that port by HTTPS."""
     parts = urlsplit(url)
     host = parts.hostname or ""

@@ -89,6 +89,7 @@ def identify(session: Session, body: bytes) -> bytes:
             max_deflate_level=options.max_deflate_level,
             snappy=granted.snappy,
             sample_rate=settings.sample_rate,
+            auth_required=session.admission is not None,
             output_buffer_size=settings.output_buffer_size,
             output_buffer_timeout=settings.output_buffer_timeout,
             topology_region=options.topology_region,
@@ -118,6 +119,7 @@ def client_stats(session: Session, topic: str) -> dict[str, Any]:
     published = session.published
     if topic:
         published = {topic: published[topic]} if topic in published else {}
+    auth = session.admission.stats() if session.admission is not None else {}
     counts = [{"topic": name, "count": count} for name, count in list(published.items())[:1]]
     return {
         "client_id": identity.client_id,
@@ -131,6 +133,7 @@ def client_stats(session: Session, topic: str) -> dict[str, Any]:
         "deflate": layering.deflate,
         "snappy": layering.snappy,
         "user_agent": identity.user_agent,
+        **auth,
         "topology_zone": identity.topology_zone,
         "topology_region": identity.topology_region,
         **({"pub_counts": counts} if counts else {}),

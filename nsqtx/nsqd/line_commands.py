@@ -2,6 +2,7 @@
 
 The table `COMMANDS` is nsqd-tcp sections 4 and 5.6: a state that is not listed is a fatal error.
 Publishing is not here: it is allowed in every state, and comes from the parser with its bodies.
+The exception is the line of an MPUB, which comes before its body where authorization is needed.
 """
 
 from __future__ import annotations
@@ -107,6 +108,8 @@ def _sub(session: Session, params: list[bytes]) -> None:
         raise ProtocolError("E_BAD_TOPIC", f"SUB topic name {quote(topic)} is not valid")
     if not valid_name(channel):
         raise ProtocolError("E_BAD_CHANNEL", f"SUB channel name {quote(channel)} is not valid")
+    if session.admission is not None:
+        session.admission.check_subscribe(topic.decode(), channel.decode())
     options = session.node.options
     try:
         found = session.node.broker.get_topic(topic.decode()).get_channel(channel.decode())
@@ -122,6 +125,12 @@ def _sub(session: Session, params: list[bytes]) -> None:
         raise ProtocolError("E_SUB_FAILED", f"SUB failed {error}") from None
     session.state = SUBSCRIBED
     session.reply(frames.OK)
+
+
+def _mpub(session: Session, params: list[bytes]) -> None:
+    """An MPUB that the parser announces, with a valid topic (section 5.4, steps 3 and 4)."""
+    if session.admission is not None:
+        session.admission.check_publish("MPUB", params[0].decode())
 
 
 def _rdy(session: Session, params: list[bytes]) -> None:
@@ -177,6 +186,7 @@ _CONSUMING = frozenset({SUBSCRIBED, CLOSING})
 COMMANDS = {
     b"IDENTIFY": Command(_identify, frozenset({INIT})),
     b"AUTH": Command(_auth, frozenset({INIT})),
+    b"MPUB": Command(_mpub, frozenset({INIT, SUBSCRIBED, CLOSING})),
     b"SUB": Command(_sub, frozenset({INIT})),
     b"RDY": Command(_rdy, frozenset({SUBSCRIBED})),
     b"FIN": Command(_fin, _CONSUMING, 1),

@@ -22,6 +22,7 @@ from nsqtx.web.metrics import Exposition
 from nsqtx.wire import gojson
 
 if TYPE_CHECKING:
+    from nsqtx.nsqd.admission import Admission
     from nsqtx.nsqd.session import Session
 
 __all__ = ["Node"]
@@ -43,6 +44,8 @@ class Node:
     tls: ServerTls | None = None
     #: Every TCP session, in the order of connecting.
     sessions: dict[Session, None] = attrs.Factory(dict)
+    #: Keeps a new session to what auth servers allow; None: there are none.
+    admit: Callable[[Session], Admission] | None = None
     #: The last thing that the disk refused, None when it works.
     store_health: Callable[[], str | None] = lambda: None
     #: Makes a level of ``log_level`` take effect.

@@ -22,7 +22,7 @@ from nsqtx.kinds import (
 from nsqtx.options import option
 from nsqtx.wire.guid import NODE_IDS, default_node_id
 
-__all__ = ["NOT_YET", "NsqdOptions", "implied_tls_required", "start_error"]
+__all__ = ["NsqdOptions", "implied_tls_required", "start_error"]
 
 
 @attrs.define
@@ -190,11 +190,6 @@ class NsqdOptions:
         return "topology-aware-consumption" in self.enable_experiment
 
 
-#: Options whose feature is not built yet. Given anything but the default, nsqd does not start,
-#: since a flag that is silently ignored can cost more than one that is missing.
-NOT_YET = ("auth_http_address",)
-
-
 def implied_tls_required(options: NsqdOptions) -> str:
     """What ``--tls-required`` comes to: asking clients for certificates is requiring TLS."""
     if options.tls_required == "false" and options.tls_client_auth_policy:
@@ -232,8 +227,4 @@ def start_error(options: NsqdOptions) -> str | None:
             return f"--{name.replace('_', '-')} must be positive"
     if options.mem_queue_size < 0:
         return "--mem-queue-size must not be negative"
-    defaults = NsqdOptions()
-    for name in NOT_YET:
-        if getattr(options, name) != getattr(defaults, name):
-            return f"--{name.replace('_', '-')} is not implemented yet"
     return None

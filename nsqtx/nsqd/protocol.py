@@ -135,8 +135,8 @@ class NsqdProtocol(Protocol):
         else:
             self._top.close()
 
-    def hold(self, on: bool) -> None:
-        self.link.hold("held", on)
+    def hold(self, on: bool, reason: str = "held") -> None:
+        self.link.hold(reason, on)
 
     def upgrade(self, upgrade: Upgrade) -> None:
         if self._upgrades is None:
@@ -202,6 +202,9 @@ class NsqdProtocol(Protocol):
         limit = 2 * self.session.settings.heartbeat_interval / 1000
         if limit <= 0 or self._shaking_hands():
             return
+        if self.session.waits_for is not None:
+            # It is not the client who keeps us waiting.
+            self.session.last_command = self._clock.seconds()
         if self.session.last_command + limit <= self._clock.seconds():
             self.session.ended()
         else:

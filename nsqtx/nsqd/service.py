@@ -161,12 +161,14 @@ class NsqdService(Service):
             self._lock.acquire()
         except LockError as error:
             raise StartError(f"failed to instantiate nsqd - {error}") from None
-        log.info("nsqd v{version} (built w/{runtime})", version=NSQ_VERSION, runtime=RUNTIME)
-        log.info("ID: {id}", id=options.node_id)
         self.node = Node(options, self._broker, self.reactor, self.reactor.seconds())
         self.node.store_health = lambda: self._store.health
         self.node.set_log_level = self._set_log_level
         self.node.tls = self._make_tls()
+        if options.auth_http_address:
+            self._admit_by_auth_servers()
+        log.info("nsqd v{version} (built w/{runtime})", version=NSQ_VERSION, runtime=RUNTIME)
+        log.info("ID: {id}", id=options.node_id)
         if options.snappy and not SNAPPY_AVAILABLE:
             log.warn("snappy is not offered to clients, since python-snappy is not installed")
         self.node.counters = self._store.counters
@@ -227,6 +229,18 @@ class NsqdService(Service):
             raise StartError(
                 f"failed to instantiate nsqd - failed to build TLS config - {error}"
             ) from None
+
+    def _admit_by_auth_servers(self) -> None:
+        try:
+            # Not at the top: they need a library that nobody else does.
+            from nsqtx.nsqd.admission import admission_by
+        except ImportError as error:
+            reason = f"--auth-http-address needs google-re2: pip install 'nsqtx[auth]' ({error})"
+            raise StartError(f"failed to instantiate nsqd - {reason}") from None
+        try:
+            self.node.admit = admission_by(self.options, self.reactor)
+        except ValueError as error:
+            raise StartError(f"failed to instantiate nsqd - {error}") from None
 
     def _bind(self) -> None:
         """Listen. Nobody is accepted before this turn of the reactor is over, and all is loaded."""

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from zope.interface import implementer
 
@@ -24,6 +25,7 @@ from nsqtx.broker.locality import FAR, Locality
 from nsqtx.broker.subscription import Subscription
 from nsqtx.interfaces import ISubscriber, StorageError
 from nsqtx.nsqd.client import INIT, client_stats, identify, wire_limits
+from nsqtx.nsqd.later import Later, wait
 from nsqtx.nsqd.line_commands import finish, run
 from nsqtx.nsqd.node import Node
 from nsqtx.nsqd.upgrade import Layering, Upgrade
@@ -31,6 +33,9 @@ from nsqtx.wire import commands, frames
 from nsqtx.wire.commands import Event, Parser
 from nsqtx.wire.errors import ProtocolError
 from nsqtx.wire.identify import Identify, Settings
+
+if TYPE_CHECKING:
+    from nsqtx.nsqd.admission import Admission
 
 __all__ = ["Connection", "Session"]
 
@@ -43,6 +48,9 @@ GATHER_LIMIT = 1024 * 1024
 WAITING_LIMIT = 8 * 1024 * 1024
 
 
+Handler = Callable[["Session", Event], None]
+
+
 class Connection(Protocol):
     """What a session needs of the connection it is on."""
 
@@ -52,8 +60,8 @@ class Connection(Protocol):
     def close(self) -> None:
         """Send what is buffered, then close."""
 
-    def hold(self, on: bool) -> None:
-        """Stop reading, or go on."""
+    def hold(self, on: bool, reason: str = "held") -> None:
+        """Stop reading, or go on when no other reason is left."""
 
     def negotiated(self, first: bool) -> None:
         """IDENTIFY set the session's ``heartbeat_interval``, for the first time or again."""
@@ -101,6 +109,11 @@ class Session:
     layering: Layering = attrs.Factory(Layering)
     #: What IDENTIFY has granted and is to be done when all answers are out.
     upgrade: Upgrade | None = None
+    #: What the client may do; None: everything, there are no auth servers.
+    admission: Admission | None = None
+    #: What must come before the next command can be done, and whether the end waits behind that.
+    waits_for: Deferred[None] | None = None
+    end_waits: bool = False
     #: Messages published, by topic.
     published: dict[str, int] = attrs.Factory(dict)
     connect_time: float = attrs.field(init=False)
@@ -111,10 +124,16 @@ class Session:
     _gathering: bool = False
     _waiting: deque[bytes | Waiting] = attrs.Factory(deque)
     _waiting_size: int = 0
+    _handlers: dict[Any, Handler] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         options = self.node.options
         self.parser = Parser(wire_limits(options), locked=options.tls_required != "false")
+        self._handlers = EVENTS
+        if self.node.admit is not None:
+            self.admission = self.node.admit(self)
+            self._handlers = CHECKED
+            self.parser.announce_mpub = True
         self.identity = Identify(client_id=self.host, hostname=self.host)
         self.settings = self.delivery = Settings(
             msg_timeout=options.msg_timeout // MS,
@@ -126,21 +145,28 @@ class Session:
     # Bytes in, bytes out.
 
     def receive(self, data: bytes) -> None:
-        """Do all that one read brought, and send what comes of it in one write."""
+        """Do all that one read brought, and send what comes of it in one write.
+
+        Without data, go on with what had to wait.
+        """
         if self.closed:
             return
         self._gathering = True
+        handlers = self._handlers
         try:
-            events = self.parser.feed(data)
+            events = self.parser.feed(data) if data else self.parser.resume()
             while events:
-                for event in events:
-                    EVENTS[event[0]](self, event)
+                rest = iter(events)
+                for event in rest:
+                    handlers[event[0]](self, event)
                     if self.closed:
                         return
                 self.last_command = self.node.clock.seconds()
                 if self.upgrade is not None:
                     break
                 events = self.parser.resume()
+        except Later as later:
+            wait(self, later, [event, *rest] if later.again else [*rest])
         except ProtocolError as error:
             self.fail(error)
         finally:
@@ -191,6 +217,8 @@ class Session:
         self.node.sessions.pop(self, None)
         if self.subscription is not None:
             self.subscription.leave()
+        if self.waits_for is not None:
+            self.waits_for.cancel()
         if not self._waiting:
             self._flush()
             self.connection.close()
@@ -307,7 +335,9 @@ class Session:
     def _on_body(self, event: Event) -> None:
         _, word, body = event
         if word == b"AUTH":
-            raise ProtocolError("E_AUTH_DISABLED", "AUTH disabled")
+            if self.admission is None:
+                raise ProtocolError("E_AUTH_DISABLED", "AUTH disabled")
+            self.admission.authenticate(body)
         first = not self.identified
         self.reply(frames.response(identify(self, body)))
         self.connection.negotiated(first)
@@ -341,6 +371,9 @@ class Session:
         """The client sends no more, or took too long: say so if it was inside a body."""
         if self.closed:
             return
+        if self.waits_for is not None:
+            self.end_waits = True
+            return
         error = self.parser.eof()
         topic = self.parser.mpub_topic
         if error is None:
@@ -364,6 +397,8 @@ class Session:
         self._out.clear()
         if self.subscription is not None:
             self.subscription.leave()
+        if self.waits_for is not None:
+            self.waits_for.cancel()
 
     def dropped(self) -> None:
         """The channel is gone, or nsqd stops: close without a frame."""
@@ -380,7 +415,18 @@ def _refused(word: str, error: Exception) -> ProtocolError:
     return ProtocolError(f"E_{word}_FAILED", f"{word} failed {error}")
 
 
-EVENTS: dict[Any, Callable[[Session, Event], None]] = {
+def _checked(word: str, do: Handler) -> Handler:
+    """A publish, where a client may have to ask for that."""
+
+    def check(session: Session, event: Event) -> None:
+        assert session.admission is not None
+        session.admission.check_publish(word, event[1])
+        do(session, event)
+
+    return check
+
+
+EVENTS: dict[Any, Handler] = {
     commands.MAGIC: Session._on_magic,
     commands.PUB: Session._on_pub,
     commands.MPUB: Session._on_mpub,
@@ -391,4 +437,11 @@ EVENTS: dict[Any, Callable[[Session, Event], None]] = {
     commands.BODY: Session._on_body,
     commands.ERROR: Session._on_error,
     commands.TOO_LONG: Session._on_too_long,
+}
+#: Where there are auth servers. MPUB is checked at its line, before its body is read, and SUB is
+#: a line as well.
+CHECKED: dict[Any, Handler] = {
+    **EVENTS,
+    commands.PUB: _checked("PUB", Session._on_pub),
+    commands.DPUB: _checked("DPUB", Session._on_dpub),
 }

@@ -100,6 +100,8 @@ class Parser:
     _line: bytes = attrs.field(default=b"", init=False)
     _line_topic: str = attrs.field(default="", init=False)
     _unpack_line: Any = attrs.field(default=_unpack_size, init=False)
+    # What `put_back` was given.
+    _behind: list[Event] = attrs.field(factory=list, init=False)
     # The MPUB being read.
     _mpub_topic: str = attrs.field(default="", init=False)
     _multi: MultiBody | None = attrs.field(default=None, init=False)
@@ -126,8 +128,20 @@ class Parser:
         """Go on after a barrier. Without one, or without anything to go on with: no events."""
         if not self.blocked and self._reads != _BODY:
             return []
+        if self._behind:
+            # Still blocked: reads that came since are behind these.
+            events, self._behind = self._behind, []
+            return events
         self.blocked = False
         return self.feed(b"")
+
+    def put_back(self, events: list[Event]) -> None:
+        """Stop as at a barrier: the first of ``events``, the last that were given, has to wait.
+
+        `resume` gives them again.
+        """
+        self._behind = events
+        self.blocked = True
 
     def expect_body(self, word: bytes, max_size: int) -> None:
         """At the barrier of IDENTIFY or AUTH: read its body next, of at most ``max_size`` bytes.
@@ -146,6 +160,7 @@ class Parser:
     def stop(self) -> None:
         """Nothing more is to be read: forget what is kept, and whatever comes."""
         self._ended = True
+        self._behind.clear()
         self._kept.clear()
         self._multi = None
 

@@ -196,22 +196,11 @@ EXPECTED_DIFFERENCES: dict[tuple[str, str], Difference] = {
     ),
 }
 
-_AUTH = "AUTH"
-
 # Sessions that need what a later version brings. "*" stands for the rest of a file.
-LATER: dict[tuple[str, str], str] = {
-    ("tcp/auth", "*"): _AUTH,
-    ("http/nsqd-config", "GET, options set"): _AUTH,
-    ("http/nsqd-stats", "authorized client"): _AUTH,
-}
+LATER: dict[tuple[str, str], str] = {}
 
 # Sessions of those files that are about not having the feature, so they count already.
-REPLAYED_NOW: frozenset[tuple[str, str]] = frozenset(
-    {
-        ("tcp/auth", "AUTH disabled"),
-        ("tcp/auth", "AUTH disabled, bad body is found first"),
-    }
-)
+REPLAYED_NOW: frozenset[tuple[str, str]] = frozenset()
 
 
 def later(file: str, name: str) -> str | None:

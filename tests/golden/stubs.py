@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from collections.abc import Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,7 +19,12 @@ SEEN_HEADERS = ("Accept", "Content-Type")
 class StubServer:
     """Answers in the order of its script, the last answer again and again, and notes requests."""
 
-    def __init__(self, responses: Sequence[dict[str, Any]]) -> None:
+    def __init__(
+        self,
+        responses: Sequence[dict[str, Any]],
+        port: int = 0,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self._responses = responses
         self._lock = threading.Lock()
         self.requests: list[dict[str, Any]] = []
@@ -51,8 +57,13 @@ class StubServer:
             def log_message(self, format: str, *args: Any) -> None:
                 """Say nothing."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Exchange)
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), Exchange)
         self._server.daemon_threads = True
+        if tls is not None:
+            # The handshake is done by the thread of the connection.
+            self._server.socket = tls.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
         host, port = self._server.server_address[:2]
         self.address = f"{host!s}:{port}"
         self._thread = threading.Thread(

@@ -12,7 +12,7 @@ from twisted.internet.task import Clock
 
 from nsqtx.broker.broker import Broker, Settings
 from nsqtx.nsqd.node import Node
-from nsqtx.nsqd.options import NOT_YET, NsqdOptions, implied_tls_required, start_error
+from nsqtx.nsqd.options import NsqdOptions, implied_tls_required, start_error
 from nsqtx.options import config_value, declared, read_file, read_flags, read_options
 from nsqtx.wire.guid import default_node_id
 from tests.support.lists import ListStore
@@ -310,15 +310,6 @@ def test_an_interval_of_statsd_that_makes_no_sense_is_refused() -> None:
     options = options_of("--statsd-address=h:1", interval)
     assert start_error(options) == "--statsd-interval must be positive"
     assert start_error(options_of(interval)) is None
-
-
-def test_a_feature_that_is_not_built_yet_is_not_ignored() -> None:
-    """Each of its options is refused by name when it is given."""
-    rows = {row.flag.replace("-", "_"): row for row in TABLE}
-    for name in NOT_YET:
-        row = rows[name]
-        options = options_of(f"--{row.flag}={row.text}")
-        assert start_error(options) == f"--{row.flag} is not implemented yet"
 
 
 @pytest.mark.parametrize("flag", ["--tls-cert=/c", "--tls-key=/k"])

@@ -11,9 +11,13 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
 from nsqtx.broker.broker import Broker, Settings
+from nsqtx.nsqd.admission import Admission
+from nsqtx.nsqd.auth import decode_answer
 from nsqtx.nsqd.node import Node
 from nsqtx.nsqd.options import NsqdOptions
 from nsqtx.nsqd.protocol import LINGER, NsqdFactory, NsqdProtocol
+from nsqtx.wire import gojson
+from tests.support.authservers import ALL, AskedServers
 from tests.support.lists import ListLog, ListStore
 
 HEARTBEAT = b"\x00\x00\x00\x0f\x00\x00\x00\x00_heartbeat_"
@@ -206,3 +210,27 @@ def test_a_lost_connection_leaves_nothing_behind() -> None:
     assert clock.getDelayedCalls() == []
     assert protocol.session.node.sessions == {}
     assert protocol.session.node.broker.topics["t"].channels["c"].subscriptions == []
+
+
+def test_who_waits_for_an_auth_server_is_not_silent() -> None:
+    """While nsqd asks it reads nothing, heartbeats go on, and the deadline waits for the answer."""
+    clock, protocol, _ = connect()
+    servers = AskedServers()
+    protocol.session.node.admit = lambda session: Admission(session, servers)  # type: ignore[arg-type]
+    protocol = NsqdFactory(protocol.session.node).buildProtocol(None)
+    transport = HalfCloseTransport(peerAddress=IPv4Address("TCP", "1.2.3.4", 5))
+    protocol.makeConnection(transport)
+    protocol.dataReceived(b"  V2")
+    identify(protocol, b'{"heartbeat_interval":1000}')
+    protocol.dataReceived(b"AUTH\n" + sized(b"s") + b"NOP\n")
+    assert transport.producerState == "paused"
+    transport.clear()
+    for _ in range(5):
+        clock.advance(1)
+    assert transport.value() == HEARTBEAT * 5
+    servers.asked[0][1].callback(decode_answer(gojson.encode(ALL)))
+    assert transport.producerState == "producing"
+    clock.advance(1.9)
+    assert not transport.write_closed
+    clock.advance(0.3)
+    assert transport.write_closed

@@ -34,7 +34,7 @@ class RecordingConnection:
     def close(self) -> None:
         self.closed = True
 
-    def hold(self, on: bool) -> None:
+    def hold(self, on: bool, reason: str = "held") -> None:
         self.held = on
 
     def negotiated(self, first: bool) -> None:

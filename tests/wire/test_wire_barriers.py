@@ -91,6 +91,29 @@ def test_locked() -> None:
     assert parser.resume() == [(PUB, "t", [b"x"])]
 
 
+def test_put_back() -> None:
+    """What is put back comes again before what was read since, and a barrier in it still is one."""
+    parser = opened()
+    events = parser.feed(b"NOP\nPUB t\n\0\0\0\1xIDENTIFY\n\0\0\0\2{}NOP\n")
+    parser.put_back(events[1:])
+    assert parser.feed(b"FOO\n") == []
+    assert parser.eof() is None
+    assert parser.resume() == [(PUB, "t", [b"x"]), (LINE, b"IDENTIFY", [])]
+    parser.expect_body(b"IDENTIFY", 200)
+    assert parser.resume() == [(BODY, b"IDENTIFY", b"{}")]
+    parser.put_back([])
+    assert parser.feed(b"BAR\n") == []
+    assert parser.resume() == [(LINE, word, []) for word in (b"NOP", b"FOO", b"BAR")]
+    assert parser.resume() == []
+    events = parser.feed(b"NOP\nPUB a:b\n")
+    parser.put_back(events)
+    assert parser.resume() == events
+    assert parser.resume() == []
+    parser.put_back(events)
+    parser.stop()
+    assert parser.resume() == []
+
+
 def test_stop() -> None:
     """After a stop nothing is kept and nothing is read."""
     parser = opened()
