@@ -1,6 +1,6 @@
 """Consumes a channel from every nsqd that nsqlookupd knows, as a client library would.
 
-    python -m tests.support.cluster_consumer LOOKUPD[,LOOKUPD...] TOPIC CHANNEL FILE
+    LOOKUPD[,LOOKUPD...] TOPIC CHANNEL FILE
 
 Asks each nsqlookupd (``host:port`` of its HTTP) every half second and keeps one connection to every
 nsqd it hears of. A message is written to FILE before it is finished.
@@ -86,5 +86,7 @@ def run(lookupds: str, topic: str, channel: str, path: str) -> None:
             time.sleep(0.5)
 
 
-if __name__ == "__main__":
-    run(*sys.argv[1:])
+def main() -> None:
+    """Read the command line."""
+    lookupds, topic, channel, path = sys.argv[1:]
+    run(lookupds, topic, channel, path)

@@ -1,6 +1,6 @@
 """Publishes numbered messages to one nsqd until it is ended, and writes down which got their OK.
 
-    python -m tests.support.cluster_producer HOST PORT TOPIC PREFIX FILE
+    HOST PORT TOPIC PREFIX FILE
 
 What did not get its OK is published again, as a careful producer does.
 """
@@ -38,5 +38,7 @@ def run(host: str, port: int, topic: str, prefix: str, path: str) -> None:
             time.sleep(0.1)
 
 
-if __name__ == "__main__":
-    run(sys.argv[1], int(sys.argv[2]), *sys.argv[3:])
+def main() -> None:
+    """Read the command line."""
+    host, port, topic, prefix, path = sys.argv[1:]
+    run(host, int(port), topic, prefix, path)

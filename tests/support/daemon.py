@@ -59,12 +59,17 @@ class RunningProcess(Protocol):
 Launch = Callable[[str, Sequence[str], int], RunningProcess]
 
 
-def run_in_process(module: str, arguments: Sequence[str], stderr: int) -> RunningProcess:
-    """Start the console entry of ``module`` in a fresh interpreter, as a user would."""
+def run_in_process(
+    module: str, arguments: Sequence[str], stderr: int, before: Sequence[str] = ()
+) -> RunningProcess:
+    """Start the console entry of ``module`` in a fresh interpreter, as a user would.
+
+    ``before`` is put before the command: a program that runs it, in its own process.
+    """
     code = f"import sys; from {module} import main; sys.exit(main())"
     root = Path(__file__).resolve().parents[2]
     return subprocess.Popen(
-        [sys.executable, "-c", code, *arguments],
+        [*before, sys.executable, "-c", code, *arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=stderr,

@@ -11,16 +11,12 @@ import contextlib
 import os
 import socket
 import subprocess
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Protocol
 
-from tests.support.daemon import RunningProcess
+from tests.support.daemon import Launch, RunningProcess, run_in_process
 
 __all__ = ["Host", "LoopbackNetwork", "NamespaceNetwork", "Network"]
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 class Host(Protocol):
@@ -32,8 +28,8 @@ class Host(Protocol):
     def port(self, number: int) -> int:
         """The port to use here for what usually listens on ``number``."""
 
-    def start(self, command: Sequence[str], stderr: int | None = None) -> RunningProcess:
-        """Start a program."""
+    def launch(self, module: str, arguments: Sequence[str], stderr: int) -> RunningProcess:
+        """Start the main() of a module; see `tests.support.daemon.Launch`."""
 
 
 class Network(Protocol):
@@ -46,24 +42,14 @@ class Network(Protocol):
         """Take everything down. Programs must have been ended."""
 
 
-def _popen(command: Sequence[str], stderr: int | None) -> RunningProcess:
-    return subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=stderr,
-        cwd=ROOT,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-    )
-
-
 class LoopbackHost:
     """All of them are this machine; each has ports of its own."""
 
     address = "127.0.0.1"
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, launch: Launch) -> None:
         self.name = name
+        self._launch = launch
         self._ports: dict[int, int] = {}
 
     def port(self, number: int) -> int:
@@ -72,15 +58,18 @@ class LoopbackHost:
                 self._ports[number] = server.getsockname()[1]
         return self._ports[number]
 
-    def start(self, command: Sequence[str], stderr: int | None = None) -> RunningProcess:
-        return _popen(command, stderr)
+    def launch(self, module: str, arguments: Sequence[str], stderr: int) -> RunningProcess:
+        return self._launch(module, arguments, stderr)
 
 
 class LoopbackNetwork:
     """Hosts that are only ports."""
 
+    def __init__(self, launch: Launch) -> None:
+        self._launch = launch
+
     def host(self, name: str) -> LoopbackHost:
-        return LoopbackHost(name)
+        return LoopbackHost(name, self._launch)
 
     def close(self) -> None:
         """There is nothing to take down."""
@@ -102,8 +91,10 @@ class NamespaceHost:
     def port(self, number: int) -> int:
         return number
 
-    def start(self, command: Sequence[str], stderr: int | None = None) -> RunningProcess:
-        return _popen(["ip", "netns", "exec", self.namespace, *command], stderr)
+    def launch(self, module: str, arguments: Sequence[str], stderr: int) -> RunningProcess:
+        return run_in_process(
+            module, arguments, stderr, before=("ip", "netns", "exec", self.namespace)
+        )
 
 
 class NamespaceNetwork:
@@ -157,8 +148,3 @@ class NamespaceNetwork:
             with contextlib.suppress(AssertionError):
                 _ip("netns", "del", namespace)
         self._names = []
-
-
-def python(*words: str) -> list[str]:
-    """The command that runs a module of the tests."""
-    return [sys.executable, "-m", *words]
