@@ -88,6 +88,9 @@ class QueueFile:
         """The messages from ``start`` on, as they were stored, without their length."""
         offset = start
         while offset < self.size:
+            for data in self._healthy(offset):
+                yield data
+                offset += LENGTH_SIZE + len(data)
             stop = self.stop_of(offset)
             if stop is None:
                 found = self._resume(offset)
@@ -98,6 +101,22 @@ class QueueFile:
             if len(data) > SMALLEST:  # nobody can publish an empty body
                 yield data
             offset = stop
+
+    def _healthy(self, offset: int) -> Iterator[bytes]:
+        """Messages from ``offset`` on that are in memory, each before what looks like another.
+
+        It finds no others than `stop_of` would; it is for speed.
+        """
+        piece = self._piece
+        at = offset - self._base
+        last = len(piece) - _HEADER_SIZE
+        starts = _START.match
+        while 0 <= at <= last:
+            stop = at + LENGTH_SIZE + int.from_bytes(piece[at : at + LENGTH_SIZE], "big")
+            if stop > last or stop - at <= _HEADER_SIZE or not starts(piece, stop):
+                return
+            yield piece[at + LENGTH_SIZE : stop]
+            at = stop
 
     def stop_of(self, offset: int) -> int | None:
         """Where the message that begins at ``offset`` ends; None when none begins there."""
