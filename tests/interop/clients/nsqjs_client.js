@@ -1,17 +1,35 @@
-// nsqjs (Node.js) as publisher or consumer, doing what traffic.py says.
-//
-// `publish host:port topic count` and `consume host:port topic channel count`.
+// nsqjs (Node.js) as publisher and consumer, doing what traffic.py says.
 'use strict';
 
+const crypto = require('crypto');
+const fs = require('fs');
 const nsq = require('nsqjs');
 
-const SINGLE = 700;
 const BATCH = 50;
 const DEFERRED = 20;
 const DEFER_MS = 300;
 const REQUEUE_MS = 50;
+const MAX_IN_FLIGHT = 100;
+
+const task = JSON.parse(process.argv[2]);
+
+function features() {
+  const options = { tls: task.tls, snappy: task.snappy, deflate: task.deflate };
+  if (task.tls) options.ca = fs.readFileSync(task.authority);
+  return options;
+}
+
+function large(number) {
+  const pieces = [Buffer.from(`${number}:`)];
+  for (let counter = 0; counter <= Math.floor(task.largest / 32); counter += 1) {
+    const hashed = String(number === 0 ? counter : 0);
+    pieces.push(crypto.createHash('sha256').update(hashed).digest());
+  }
+  return Buffer.concat(pieces).subarray(0, task.largest);
+}
 
 function body(number) {
+  if (task.largest > 0 && number < 2) return large(number);
   return Buffer.concat([
     Buffer.from(`${number}:`),
     Buffer.alloc(number % 61, number % 256),
@@ -19,7 +37,7 @@ function body(number) {
 }
 
 function numberOf(data) {
-  return parseInt(data.toString('latin1').split(':')[0], 10);
+  return parseInt(data.subarray(0, 20).toString('latin1').split(':')[0], 10);
 }
 
 function fail(error) {
@@ -27,45 +45,46 @@ function fail(error) {
   process.exit(1);
 }
 
-function publish(address, topic, count) {
-  const [host, port] = address.split(':');
-  const writer = new nsq.Writer(host, Number(port));
+function publish(published) {
+  const [host, port] = task.address.split(':');
+  const writer = new nsq.Writer(host, Number(port), features());
   let waiting = 0;
   const answered = (error) => {
     if (error) fail(error);
     waiting -= 1;
-    if (waiting === 0) writer.close();
+    if (waiting === 0) published();
   };
   writer.on('error', fail);
-  writer.on('closed', () => process.exit(0));
+  writer.on('closed', () => fail('the connection was lost'));
   writer.on('ready', () => {
-    for (let number = 0; number < SINGLE; number += 1) {
+    for (let number = 0; number < task.single; number += 1) {
       waiting += 1;
-      writer.publish(topic, body(number), answered);
+      writer.publish(task.topic, body(number), answered);
     }
-    for (let first = SINGLE; first < count - DEFERRED; first += BATCH) {
+    for (let first = task.single; first < task.count - DEFERRED; first += BATCH) {
       const bodies = [];
-      const last = Math.min(first + BATCH, count - DEFERRED);
+      const last = Math.min(first + BATCH, task.count - DEFERRED);
       for (let number = first; number < last; number += 1) bodies.push(body(number));
       waiting += 1;
-      writer.publish(topic, bodies, answered);
+      writer.publish(task.topic, bodies, answered);
     }
-    for (let number = count - DEFERRED; number < count; number += 1) {
+    for (let number = task.count - DEFERRED; number < task.count; number += 1) {
       waiting += 1;
       // This version wants a list where its documentation says a message.
-      writer.deferPublish(topic, [body(number)], DEFER_MS, answered);
+      writer.deferPublish(task.topic, [body(number)], DEFER_MS, answered);
     }
   });
   writer.connect();
 }
 
-function consume(address, topic, channel, count) {
+function consume(consumed) {
   const finished = [];
   let requeued = 0;
   let touched = 0;
-  const reader = new nsq.Reader(topic, channel, {
-    nsqdTCPAddresses: [address],
-    maxInFlight: 200,
+  const reader = new nsq.Reader(task.topic, task.channel, {
+    nsqdTCPAddresses: [task.address],
+    maxInFlight: MAX_IN_FLIGHT,
+    ...features(),
   });
   reader.on('error', fail);
   reader.on('message', (message) => {
@@ -82,16 +101,20 @@ function consume(address, topic, channel, count) {
     }
     message.finish();
     finished.push(data.toString('hex'));
-    if (finished.length === count) {
-      setTimeout(() => {
-        const result = JSON.stringify({ bodies: finished, requeued, touched });
-        process.stdout.write(`${result}\n`, () => process.exit(0));
-      }, 200);
+    if (finished.length === task.count) {
+      setTimeout(() => consumed({ bodies: finished, requeued, touched }), 200);
     }
   });
   reader.connect();
 }
 
-const [role, ...rest] = process.argv.slice(2);
-if (role === 'publish') publish(rest[0], rest[1], Number(rest[2]));
-else consume(rest[0], rest[1], rest[2], Number(rest[3]));
+// Say what was finished, and wait until the test has seen it.
+function report(result) {
+  process.stdout.write(`${JSON.stringify(result)}\n`);
+  process.stdin.on('end', () => process.exit(0));
+  process.stdin.resume();
+}
+
+const then = () => (task.channel ? consume(report) : process.exit(0));
+if (task.publish) publish(then);
+else then();

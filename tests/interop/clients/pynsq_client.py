@@ -1,12 +1,7 @@
-"""pynsq (Tornado) as publisher or consumer.
-
-``publish host:port topic count`` and ``consume host:port topic channel count``.
-"""
+"""pynsq (Tornado) as publisher and consumer; see `tests.interop.clients.traffic`."""
 
 from __future__ import annotations
 
-import logging
-import sys
 from typing import Any
 
 import nsq  # type: ignore[import-untyped]
@@ -16,20 +11,26 @@ from tests.interop.clients.traffic import (
     BATCH,
     DEFER_MS,
     DEFERRED,
+    MAX_IN_FLIGHT,
     REQUEUE_MS,
-    SINGLE,
-    body,
-    features,
+    Task,
     is_requeued,
     is_touched,
+    main,
     report,
 )
 
 
-def publish(address: str, topic: str, count: int) -> None:
-    """Publish everything, many commands under way at once, and stop after the last answer."""
+def features(task: Task) -> dict[str, Any]:
+    """The options that pynsq has for what is negotiated."""
+    options = {"tls_v1": task.tls, "snappy": task.snappy, "deflate": task.deflate}
+    return options | {"tls_options": {"ca_certs": task.authority} if task.tls else None}
+
+
+def publish(task: Task) -> Any:
+    """Publish everything, many commands under way at once, and return after the last answer."""
     loop = tornado.ioloop.IOLoop.current()
-    writer = nsq.Writer([address], reconnect_interval=0.5, **features())
+    writer = nsq.Writer([task.address], reconnect_interval=0.5, **features(task))
     waiting = 0
 
     def answered(conn: Any, data: Any) -> None:
@@ -45,23 +46,24 @@ def publish(address: str, topic: str, count: int) -> None:
         if not any(conn.connected() for conn in writer.conns.values()):
             loop.call_later(0.05, start)
             return
-        for number in range(SINGLE):
-            writer.pub(topic, body(number), answered)
+        for number in range(task.single):
+            writer.pub(task.topic, task.body(number), answered)
             waiting += 1
-        for first in range(SINGLE, count - DEFERRED, BATCH):
-            last = min(first + BATCH, count - DEFERRED)
-            writer.mpub(topic, [body(number) for number in range(first, last)], answered)
+        for first in range(task.single, task.count - DEFERRED, BATCH):
+            last = min(first + BATCH, task.count - DEFERRED)
+            writer.mpub(task.topic, [task.body(n) for n in range(first, last)], answered)
             waiting += 1
-        for number in range(count - DEFERRED, count):
-            writer.dpub(topic, DEFER_MS, body(number), answered)
+        for number in range(task.count - DEFERRED, task.count):
+            writer.dpub(task.topic, DEFER_MS, task.body(number), answered)
             waiting += 1
 
     loop.add_callback(start)
     loop.start()
+    return writer
 
 
-def consume(address: str, topic: str, channel: str, count: int) -> None:
-    """Consume until so many messages are finished."""
+def consume(task: Task) -> None:
+    """Consume until all messages are finished."""
     loop = tornado.ioloop.IOLoop.current()
     finished: list[bytes] = []
     requeued = touched = 0
@@ -78,25 +80,20 @@ def consume(address: str, topic: str, channel: str, count: int) -> None:
             message.touch()
         message.finish()
         finished.append(message.body)
-        if len(finished) == count:
+        if len(finished) == task.count:
             loop.call_later(0.2, loop.stop)
 
     nsq.Reader(
-        topic,
-        channel,
+        task.topic,
+        task.channel,
         message_handler=treat,
-        nsqd_tcp_addresses=[address],
-        max_in_flight=200,
-        **features(),
+        nsqd_tcp_addresses=[task.address],
+        max_in_flight=MAX_IN_FLIGHT,
+        **features(task),
     )
     loop.start()
     report(finished, requeued, touched)
 
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
-    role, *arguments = sys.argv[1:]
-    if role == "publish":
-        publish(arguments[0], arguments[1], int(arguments[2]))
-    else:
-        consume(arguments[0], arguments[1], arguments[2], int(arguments[3]))
+    main(publish, consume)

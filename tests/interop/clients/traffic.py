@@ -2,51 +2,83 @@
 
 ``nsqjs_client.js`` says the same in JavaScript. Bodies are not text, so that no client and no
 daemon gets away with decoding them.
+
+A client's script is run with one argument, `Task` as JSON. It publishes if it is to, consumes if it
+is to, says on its standard output what was finished, and then keeps its connections until its
+standard input ends, so that the test can look at them.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
-import ssl
+import logging
 import sys
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 __all__ = [
     "BATCH",
     "DEFERRED",
     "DEFER_MS",
+    "LARGE",
+    "LARGEST",
+    "MAX_IN_FLIGHT",
     "REQUEUE_MS",
-    "SINGLE",
-    "body",
-    "features",
+    "Task",
     "is_requeued",
     "is_touched",
+    "main",
     "report",
 ]
 
-# Of the messages, the first are published one by one, the last deferred, the rest in batches.
-SINGLE = 700
+# The first messages are published one by one, the last deferred, the rest in batches.
 BATCH = 50
 DEFERRED = 20
 DEFER_MS = 300
 
 REQUEUE_MS = 50
+MAX_IN_FLIGHT = 100
+
+#: Numbers of the messages that are as large as `Task.largest` says: noise, and something that
+#: compresses well.
+LARGE = (0, 1)
+#: The default of --max-msg-size.
+LARGEST = 1024 * 1024
 
 
-def body(number: int) -> bytes:
-    """The body of a message: its number, and some bytes that depend on it."""
-    return b"%d:" % number + bytes([number % 256]) * (number % 61)
+class Task(NamedTuple):
+    """What a client is to do."""
 
+    address: str
+    topic: str
+    #: Published one by one.
+    single: int
+    count: int
+    publish: bool = False
+    #: Empty: do not consume.
+    channel: str = ""
+    tls: bool = False
+    snappy: bool = False
+    deflate: bool = False
+    #: The certificate of the authority that signed nsqd's.
+    authority: str = ""
+    #: The size of the largest messages; 0: there are none.
+    largest: int = LARGEST
 
-def features() -> dict[str, Any]:
-    """What the client is to ask nsqd for, as arguments of pynsq and gnsq: ``tls``, ``snappy`` and
-    ``deflate`` in the environment variable ``NSQTX_FEATURES``."""
-    names = os.environ.get("NSQTX_FEATURES", "").split()
-    asked: dict[str, Any] = {name: True for name in names if name != "tls"}
-    if "tls" in names:
-        asked |= {"tls_v1": True, "tls_options": {"cert_reqs": ssl.CERT_NONE}}
-    return asked
+    def body(self, number: int) -> bytes:
+        """The body of a message: its number, and some bytes that depend on it."""
+        start = b"%d:" % number
+        if not self.largest or number not in LARGE:
+            return start + bytes([number % 256]) * (number % 61)
+        pieces = [start]
+        for counter in range(self.largest // 32 + 1):
+            pieces.append(hashlib.sha256(b"%d" % (counter if number == 0 else 0)).digest())
+        return b"".join(pieces)[: self.largest]
+
+    def bodies(self) -> list[bytes]:
+        """All of them, sorted."""
+        return sorted(map(self.body, range(self.count)))
 
 
 def number_of(data: bytes) -> int:
@@ -65,7 +97,19 @@ def is_touched(data: bytes) -> bool:
 
 
 def report(bodies: list[bytes], requeued: int, touched: int) -> None:
-    """Say on standard output what was finished."""
+    """Say on standard output what was finished, and wait until the test has seen it."""
     result = {"bodies": [b.hex() for b in bodies], "requeued": requeued, "touched": touched}
     print(json.dumps(result))
     sys.stdout.flush()
+    sys.stdin.read()
+
+
+def main(publish: Callable[[Task], Any], consume: Callable[[Task], None]) -> None:
+    """Do the task that the command line describes."""
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    task = Task(**json.loads(sys.argv[1]))
+    # Whoever has published keeps the connection as long as this is kept.
+    publisher = publish(task) if task.publish else None
+    if task.channel:
+        consume(task)
+    del publisher
