@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
 from tests.interop.clients.traffic import Task
@@ -49,7 +50,7 @@ def run(client: str, task: Task, look: Callable[[], None] | None = None) -> dict
     with (
         tempfile.TemporaryFile("w+") as errors,
         subprocess.Popen(
-            [*command(client), json.dumps(task._asdict())],
+            [*command(client), json.dumps(attrs.asdict(task))],
             cwd=ROOT,
             env={**os.environ, "NODE_PATH": os.environ.get("NSQTX_NODE_MODULES", "")},
             stdin=subprocess.PIPE,

@@ -98,9 +98,19 @@ class WireClient:
     # -- bytes and frames ----------------------------------------------------------------------
 
     def send(self, data: bytes) -> None:
-        """Send these bytes, all of them."""
+        """Send these bytes, all of them, through whatever layers there are."""
+        self.send_raw(self._encode(data))
+
+    def send_raw(self, data: bytes) -> None:
+        """Send these bytes as they are."""
         self.socket.settimeout(self.timeout)
         self.socket.sendall(data)
+
+    def _encode(self, data: bytes) -> bytes:
+        return data
+
+    def _decode(self, data: bytes) -> bytes:
+        return data
 
     def _fill(self, size: int, deadline: float) -> None:
         while len(self._buffer) < size:
@@ -114,7 +124,7 @@ class WireClient:
                 data = b""
             if not data:
                 raise ClosedByPeer(f"after {bytes(self._buffer)!r}")
-            self._buffer += data
+            self._buffer += self._decode(data)
 
     def read_any(self, timeout: float | None = None) -> Frame:
         """The next frame, heartbeats included."""

@@ -15,7 +15,9 @@ import json
 import logging
 import sys
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
+
+import attrs
 
 __all__ = [
     "BATCH",
@@ -47,7 +49,8 @@ LARGE = (0, 1)
 LARGEST = 1024 * 1024
 
 
-class Task(NamedTuple):
+@attrs.frozen
+class Task:
     """What a client is to do."""
 
     address: str
