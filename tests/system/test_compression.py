@@ -120,3 +120,21 @@ def test_a_bomb_is_cut_off(daemon: Daemon, name: str, tls: str) -> None:
     assert time.monotonic() - started < 10
     assert memory(daemon) - before < 8 * MiB
     still_works(daemon, f"{tls}deflate")
+
+
+@pytest.mark.parametrize("layers", LAYERS)
+@pytest.mark.parametrize("end", ["garbage", "truncated"])
+def test_a_stream_that_ends_badly(daemon: Daemon, layers: str, end: str) -> None:
+    """What cannot be decompressed closes its connection, without an error frame; so does a stream
+    that stops in the middle of a command. Nobody else notices."""
+    with WireClient(daemon.tcp) as bystander, connect(daemon, layers) as client:
+        whole = client._encode(b"PUB t#ephemeral\n" + sized(b"x" * 1000))
+        if end == "garbage":
+            client.send_raw(b"\x07\x07 this is neither of them \xff" * 100)
+        else:
+            client.send_raw(whole[: len(whole) // 2])
+            client.socket.close()
+        if end == "garbage":
+            client.expect_closed()
+        bystander.publish("calm#ephemeral", b"x")
+    still_works(daemon, layers)
