@@ -3,7 +3,7 @@
 ``<prefix>YYYY/MM/DD HH:MM:SS.uuuuuu LEVEL: text``, in local time. What libraries say of themselves
 at info (ports that open, factories that start) is debug here. What a failure says is an error,
 with its traceback on the lines that follow; those begin with a tab, so that no text in it can pass
-for a line of its own.
+for a line of its own. The other form, one JSON object a line, is in `nsqtx.jsonlog`.
 """
 
 from __future__ import annotations
@@ -17,9 +17,13 @@ from typing import Protocol
 from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogBeginner
 from zope.interface import implementer
 
+from nsqtx.jsonlog import json_line
 from nsqtx.kinds import LEVELS
 
-__all__ = ["LogStream", "NsqLogObserver", "fatal", "install", "stamp"]
+__all__ = ["FORMS", "LogStream", "NsqLogObserver", "fatal", "install", "stamp"]
+
+#: What ``--log-format`` may be.
+FORMS = ("text", "json")
 
 _NAMES = {1: "DEBUG", 2: "INFO", 3: "WARNING", 4: "ERROR", 5: "FATAL"}
 _RANKS = {
@@ -54,17 +58,26 @@ def stamp(seconds: float) -> str:
 class NsqLogObserver:
     """Writes NSQ's lines to a stream. ``level`` is one of `nsqtx.kinds.LEVELS` and may change.
 
+    ``form`` is one of `FORMS`; a prefix is only in text.
     ``stream`` None, which is what Python has for a standard error that was closed: to nowhere.
     """
 
-    def __init__(self, stream: LogStream | None, prefix: str, level: str = "info") -> None:
+    def __init__(
+        self, stream: LogStream | None, prefix: str, level: str = "info", form: str = "text"
+    ) -> None:
         self._stream = stream
         self.prefix = prefix
         self.level = level
+        self.form = form
 
     def __call__(self, event: LogEvent) -> None:
         rank = _rank(event)
         if rank < LEVELS[self.level]:
+            return
+        if self.form == "json":
+            namespace = str(event.get("log_namespace", ""))
+            line = json_line(_NAMES[rank].lower(), namespace, formatEvent(event), event)
+            _write(self._stream, line)
             return
         text = _on_one_line(formatEvent(event))
         failure = event.get("log_failure")
@@ -113,14 +126,22 @@ def _write(stream: LogStream | None, line: str) -> None:
         pass
 
 
-def install(prefix: str, level: str, stream: LogStream | None = None) -> NsqLogObserver:
+def install(
+    prefix: str, level: str, stream: LogStream | None = None, form: str = "text"
+) -> NsqLogObserver:
     """Send everything that is logged in this process to standard error, as the only observer."""
-    observer = NsqLogObserver(sys.stderr if stream is None else stream, prefix, level)
+    observer = NsqLogObserver(sys.stderr if stream is None else stream, prefix, level, form)
     globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False, discardBuffer=True)
     return observer
 
 
-def fatal(prefix: str, text: str, stream: LogStream | None = None) -> None:
-    """Write the line that says why a program does not start, whatever the log level."""
+def fatal(program: str, text: str, stream: LogStream | None = None, form: str = "text") -> None:
+    """Write the line that says why a program does not start, whatever the log level.
+
+    Its prefix is always the program's own.
+    """
     stream = sys.stderr if stream is None else stream
-    _write(stream, f"{prefix}{stamp(time.time())} FATAL: {_on_one_line(text)}\n")
+    if form == "json":
+        _write(stream, json_line("fatal", program, text, {"log_time": time.time()}))
+    else:
+        _write(stream, f"[{program}] {stamp(time.time())} FATAL: {_on_one_line(text)}\n")

@@ -18,10 +18,13 @@ from typing import Any, ClassVar
 
 import attrs
 from twisted.application.service import IService
+from twisted.logger import Logger
 from twisted.python import usage as twisted_usage
+from twisted.python.logfile import LogFile
 
-from nsqtx.logs import NsqLogObserver, install
+from nsqtx.logs import LogStream, NsqLogObserver, install
 from nsqtx.options import usage
+from nsqtx.reload import Reload
 from nsqtx.run import (
     TwistdService,
     cannot_start,
@@ -31,8 +34,11 @@ from nsqtx.run import (
     run_in_foreground,
     twistd_stream,
 )
+from nsqtx.signals import SteeredService, handle_signals
 
 __all__ = ["MakeService", "Program", "TwistdOptions"]
+
+log = Logger(namespace="nsqtx.program")
 
 #: Makes the service of options, reactor, log observer.
 MakeService = Callable[[Any, Any, NsqLogObserver | None], IService]
@@ -42,9 +48,10 @@ MakeService = Callable[[Any, Any, NsqLogObserver | None], IService]
 class Program:
     """One daemon.
 
-    ``options`` is its options class, with ``log_level`` and ``log_prefix``; ``start_error`` says
-    what keeps it from starting with some, or None. ``load`` imports the reactor and the service:
-    Klein imports the reactor as well, which ``--version`` need not wait for.
+    ``options`` is its options class, with ``config``, ``log_level``, ``log_prefix`` and
+    ``log_format``; ``start_error`` says what keeps it from starting with some, or None. ``load``
+    imports the reactor and the service: Klein imports the reactor as well, which ``--version`` need
+    not wait for.
     """
 
     name: str
@@ -61,7 +68,8 @@ class Program:
         options = read_command_line(self.options, self.name, arguments)
         reason = self.start_error(options)
         if reason is not None:
-            cannot_start(self.name, f"failed to instantiate {self.name} - {reason}")
+            text = f"failed to instantiate {self.name} - {reason}"
+            cannot_start(self.name, text, options.log_format)
         return options
 
     def main(self, arguments: Sequence[str] | None = None) -> int:
@@ -72,8 +80,29 @@ class Program:
         options = self.read(arguments)
         reactor, make = self.load()
         raise_file_limit()
-        observer = install(options.log_prefix, options.log_level)
-        return run_in_foreground(reactor, make(options, reactor, observer), self.name)
+        form = options.log_format
+        observer = install(options.log_prefix, options.log_level, form=form)
+        service = self._steered(make, options, reactor, observer, arguments, None)
+        return run_in_foreground(reactor, service, self.name, form)
+
+    def _steered(
+        self,
+        make: MakeService,
+        options: Any,
+        reactor: Any,
+        observer: NsqLogObserver | None,
+        arguments: Sequence[str] | None,
+        stream: LogStream | None,
+    ) -> IService:
+        """Make the service; if it can be steered by signals, let it be."""
+        # The service may change its own.
+        read = attrs.evolve(options)
+        service = make(options, reactor, observer)
+        if isinstance(service, SteeredService):
+            arguments = sys.argv[1:] if arguments is None else arguments
+            reload = Reload(arguments, read, self.start_error, service)
+            handle_signals(reactor, service, lambda: _hung_up(stream, reload))
+        return service
 
     def make_service(self, given: TwistdOptions) -> IService:
         """The service that ``twistd`` runs."""
@@ -84,12 +113,28 @@ class Program:
         stream = twistd_stream(config, reactor)
         observer = None
         if stream is not None:
-            observer = NsqLogObserver(stream, options.log_prefix, options.log_level)
+            observer = NsqLogObserver(
+                stream, options.log_prefix, options.log_level, options.log_format
+            )
+        service = self._steered(make, options, reactor, observer, given.arguments, stream)
         return TwistdService(
-            make(options, reactor, observer),
+            service,
             observer,
-            lambda text: fail_under_twistd(self.name, text, config, stream),
+            lambda text: fail_under_twistd(self.name, text, config, stream, options.log_format),
         )
+
+
+def _hung_up(stream: LogStream | None, reload: Reload) -> None:
+    """SIGHUP: begin the log file anew if it was moved away, then read the options again."""
+    if isinstance(stream, LogFile):
+        try:
+            # A `LogFile` that cannot open its file again would have none at all.
+            with open(stream.path, "ab"):
+                pass
+            stream.reopen()
+        except OSError as error:
+            log.error("SIGHUP: the log file stays as it is - {error}", error=error)
+    reload()
 
 
 class TwistdOptions(twisted_usage.Options):
@@ -97,9 +142,11 @@ class TwistdOptions(twisted_usage.Options):
 
     program: ClassVar[Program]
     read: Any
+    arguments: Sequence[str] | None = None
     parent: Any = None
 
     def parseOptions(self, options: Sequence[str] | None = None) -> None:
+        self.arguments = options
         self.read = self.program.read(options)
 
     def getUsage(self, width: int | None = None) -> str:

@@ -87,12 +87,12 @@ def _early_stamp() -> str:
     return time.strftime("%Y/%m/%d %H:%M:%S")
 
 
-def cannot_start(program: str, text: str) -> NoReturn:
-    """Say why, with the prefix that such a line always has.
+def cannot_start(program: str, text: str, form: str = "text") -> NoReturn:
+    """Say why, in that form of log lines.
 
     :raises SystemExit: with code 1.
     """
-    fatal(f"[{program}] ", text)
+    fatal(program, text, form=form)
     raise SystemExit(1)
 
 
@@ -107,11 +107,12 @@ def raise_file_limit() -> None:
             pass
 
 
-def run_in_foreground(reactor: Any, service: IService, program: str) -> int:
+def run_in_foreground(reactor: Any, service: IService, program: str, form: str = "text") -> int:
     """Run until SIGINT, SIGTERM or a start that failed; the exit code.
 
     The service starts in the running reactor, so that a start that fails half-way can close what
-    it has opened. It raises `StartError` for reasons of the operator's.
+    it has opened. It raises `StartError` for reasons of the operator's. ``form`` is that of log
+    lines.
     """
     code = 0
 
@@ -120,7 +121,7 @@ def run_in_foreground(reactor: Any, service: IService, program: str) -> int:
         code = 1
         if not failure.check(StartError):
             log.failure("a bug", failure)
-        fatal(f"[{program}] ", text or failure.getErrorMessage())
+        fatal(program, text or failure.getErrorMessage(), form=form)
 
     def start() -> None:
         try:
@@ -172,14 +173,18 @@ class TwistdService(MultiService):
 
 
 def fail_under_twistd(
-    program: str, text: str, config: Mapping[str, Any], stream: LogStream | None
+    program: str,
+    text: str,
+    config: Mapping[str, Any],
+    stream: LogStream | None,
+    form: str = "text",
 ) -> None:
     """Say why a daemon cannot start, where its log goes. What is raised next is twistd's to report.
 
     :raises SystemExit: with code 1, in the foreground, since twistd would report it there by some
         thirty lines of traceback. Its pid file is removed, as twistd does otherwise.
     """
-    fatal(f"[{program}] ", text, stream)
+    fatal(program, text, stream, form)
     if config.get("statusPipe") is not None:
         # In the background: the process that waits for us at the other end must be told.
         return
@@ -197,7 +202,8 @@ def twistd_stream(config: Mapping[str, Any], reactor: Any) -> LogStream | None:
     """Where the log goes by twistd's own options; None: what they ask for is not ours to do.
 
     Without any that is standard error in the foreground, and ``twistd.log`` in the background. As
-    with twistd's own log, SIGUSR1 begins a new file.
+    with twistd's own log, SIGUSR1 begins a new file. SIGHUP, after which a file that was moved away
+    is made again, is `nsqtx.program`'s.
     """
     name = config.get("logfile") or ""
     if config.get("logger") or config.get("syslog") or name == "-":

@@ -24,16 +24,19 @@ ALLOWED = {
     "link": "",
     "tls": "",
     "ports": "listen",
-    "logs": "kinds",
+    "jsonlog": "",
+    "logs": "jsonlog kinds",
+    "signals": "",
+    "reload": "kinds options signals",
     "run": "kinds logs options",
-    "program": "logs options run",
+    "program": "logs options reload run signals",
     "broker": "wire interfaces histogram",
     "storage": "wire interfaces histogram",
     "web": "wire options durations histogram",
     "cluster": "wire",
     "nsqd": "wire interfaces histogram options kinds durations listen link tls ports logs run "
-    "program storage broker web cluster",
-    "nsqlookupd": "wire options kinds durations listen link ports logs run program web",
+    "program signals storage broker web cluster",
+    "nsqlookupd": "wire options kinds durations listen link ports logs run program signals web",
 }
 #: Parts that know no Twisted at all, and what of it the broker may use.
 PURE = ("wire", "storage", "durations", "histogram", "kinds", "options", "version")

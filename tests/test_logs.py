@@ -151,7 +151,7 @@ def test_what_comes_from_outside_cannot_break_a_line(said: str, written: str) ->
     logged.logger.info("{said}", said=said)
     assert logged.lines == [("INFO", written)]
     stream = Stream()
-    fatal("[nsqd] ", said, stream)
+    fatal("nsqd", said, stream)
     match = LINE.fullmatch(stream.flushed)
     assert match is not None
     assert match.groups() == ("FATAL", written)
@@ -233,7 +233,7 @@ from twisted.logger import Logger
 from nsqtx.logs import fatal, install
 install("[nsqd] ", "info")
 Logger(namespace="nsqd").info("lost")
-fatal("[nsqd] ", "lost")
+fatal("nsqd", "lost")
 print("alive")
 """
     assert run(code).stdout == "alive\n"

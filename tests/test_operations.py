@@ -12,7 +12,7 @@ from twisted.internet.task import Clock
 from nsqtx.broker.broker import Broker, Settings
 from nsqtx.broker.stats import topic_stats
 from nsqtx.nsqd.node import Node
-from nsqtx.nsqd.options import NsqdOptions
+from nsqtx.nsqd.options import CHANGEABLE, NsqdOptions
 from nsqtx.nsqlookupd.options import NsqlookupdOptions
 from nsqtx.options import Declared, declared
 from nsqtx.storage.layout import ROOT
@@ -54,6 +54,13 @@ def test_the_table_of_options_is_the_declaration(options: type[Any], section: st
     """Flag, key, default and meaning of each, in the order of the declaration."""
     found = table("flag | key | default | meaning", section)
     assert found == [[cell.strip() for cell in row_of(each)] for each in declared(options)]
+
+
+def test_what_may_change_while_nsqd_runs_is_named() -> None:
+    """By the keys of the file."""
+    rest = DOCUMENT.partition("if it may change while nsqd runs:")[2].partition(". Limits and")[0]
+    keys = {each.key for each in declared(NsqdOptions) if each.name in CHANGEABLE}
+    assert set(re.findall("`(.*?)`", rest)) == keys
 
 
 def test_every_level_of_durability_is_explained() -> None:

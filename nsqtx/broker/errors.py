@@ -5,7 +5,7 @@ The texts are those that nsqd puts behind ``failed`` in its errors (nsqd-tcp sec
 
 from __future__ import annotations
 
-__all__ = ["BrokerError", "Exiting", "NotInFlight", "NotOwner", "TooManyConsumers"]
+__all__ = ["BrokerError", "Draining", "Exiting", "NotInFlight", "NotOwner", "TooManyConsumers"]
 
 
 class BrokerError(Exception):
@@ -17,6 +17,13 @@ class Exiting(BrokerError):
 
     def __init__(self) -> None:
         super().__init__("exiting")
+
+
+class Draining(BrokerError):
+    """Nsqd takes no more messages, and stops when it has none (`nsqtx.nsqd.drain`)."""
+
+    def __init__(self) -> None:
+        super().__init__("draining")
 
 
 class NotInFlight(BrokerError):

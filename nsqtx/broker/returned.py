@@ -147,6 +147,11 @@ class DeferredMessages:
             due.append(heapq.heappop(heap))
         return due
 
+    @property
+    def next_due(self) -> int | None:
+        """When the first is due (ns); None when there are none."""
+        return self._heap[0][0] if self._heap else None
+
     def take_all(self) -> list[Delayed]:
         """Take all of them, in no order."""
         entries, self._heap = self._heap, []

@@ -134,6 +134,8 @@ class NsqdApi:
 
     def _topic_to_publish(self, args: dict[str, str]) -> Topic:
         name = _required(args, "topic", "INVALID_TOPIC")
+        if self.node.draining:
+            raise ApiError(503, "DRAINING")
         try:
             return self.node.broker.get_topic(name)
         except (Exiting, StorageError):
@@ -293,7 +295,7 @@ class NsqdApi:
     @app.route("/ping", methods=["GET"])
     @plain
     def ping(self, request: ApiRequest) -> str:
-        """``OK`` as long as the disk takes what it is given."""
+        """``OK`` as long as publishes are taken: not while the disk refuses, nor while draining."""
         health = self.node.health
         if health != "OK":
             request.setResponseCode(500)
@@ -331,7 +333,7 @@ class NsqdApi:
     @app.route("/config/<option>", methods=["PUT"])
     @v1
     def set_option(self, request: ApiRequest, option: str) -> Any:
-        """Change one of the two options that can change, and give its new value."""
+        """Change one of the options that can change, or begin or end to drain; the new value."""
         if request.body_too_big:
             raise ApiError(413, "INVALID_VALUE")
         _whole(request)

@@ -1,4 +1,4 @@
-"""The start of nsqd: what is in the data path becomes topics and channels."""
+"""The start of nsqd: what is in the data path becomes topics and channels. And the way back."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable
 
 from nsqtx.broker.broker import Broker
 from nsqtx.nsqd.imports import DiskQueueImport
-from nsqtx.storage.metadata import TopicMetadata, read_metadata
+from nsqtx.storage.metadata import ChannelMetadata, TopicMetadata, read_metadata
 from nsqtx.storage.store import Store
 
-__all__ = ["load_data_path"]
+__all__ = ["described", "load_data_path"]
 
 
 def load_data_path(
@@ -42,3 +42,20 @@ def _adopt(broker: Broker, topics: Iterable[TopicMetadata]) -> None:
                 channel.pause()
         if entry.paused:
             topic.pause()
+
+
+def described(broker: Broker) -> list[TopicMetadata]:
+    """The topics and channels that are to be found again, as ``nsqd.dat`` has them."""
+    return [
+        TopicMetadata(
+            topic.name,
+            topic.paused,
+            [
+                ChannelMetadata(channel.name, channel.paused)
+                for channel in topic.channels.values()
+                if not channel.ephemeral
+            ],
+        )
+        for topic in broker.topics.values()
+        if not topic.ephemeral
+    ]

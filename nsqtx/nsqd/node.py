@@ -52,6 +52,10 @@ class Node:
     set_log_level: Callable[[str], None] = lambda level: None
     #: Makes a list of ``nsqlookupd_tcp_addresses`` take effect.
     set_lookupds: Callable[[list[str]], None] = lambda addresses: None
+    #: Whether publishes are refused, until nsqd is empty and stops (`nsqtx.nsqd.drain`).
+    draining: bool = False
+    #: Begins to drain, or takes messages again.
+    set_draining: Callable[[bool], None] = lambda draining: None
     #: What the disk did so far.
     counters: Counters = attrs.Factory(Counters)
     lag: ReactorLag = attrs.field(init=False)
@@ -64,8 +68,10 @@ class Node:
 
     @property
     def health(self) -> str:
-        """``OK``, or ``NOK - `` and why (nsqd-engine section 9)."""
+        """``OK``, or ``NOK - `` and why (nsqd-engine section 9); while draining never OK."""
         failure = self.store_health()
+        if failure is None and self.draining:
+            failure = "draining"
         return "OK" if failure is None else f"NOK - {failure}"
 
     def config_get(self, name: str) -> Any:
@@ -75,6 +81,8 @@ class Node:
         """
         if name == "statsd_prefix":
             return self.statsd_prefix
+        if name == "drain":
+            return self.draining
         return config_value(self.options, name)
 
     def config_set(self, name: str, body: bytes) -> Any:
@@ -84,8 +92,9 @@ class Node:
         :raises ValueError: it can, but not to this.
         """
         if name == "log_level":
-            self.options.log_level = LOG_LEVEL.parse(body.decode("utf-8", "replace"))
-            self.set_log_level(self.options.log_level)
+            self.change("log_level", LOG_LEVEL.parse(body.decode("utf-8", "replace")))
+        elif name == "drain":
+            self.set_draining(_true_or_false(body))
         elif name == "nsqlookupd_tcp_addresses":
             addresses = gojson.decode(body)
             if addresses is not None and (
@@ -93,12 +102,19 @@ class Node:
                 or not all(isinstance(each, str) for each in addresses)
             ):
                 raise ValueError("not an array of strings")
-            self.options.lookupd_tcp_address = addresses or []
-            self.set_lookupds(self.options.lookupd_tcp_address)
+            self.change("lookupd_tcp_address", addresses or [])
             return addresses
         else:
             raise KeyError(name)
         return self.config_get(name)
+
+    def change(self, name: str, value: Any) -> None:
+        """Give an option, by its name, another value that is valid, and let it take effect."""
+        setattr(self.options, name, value)
+        if name == "log_level":
+            self.set_log_level(value)
+        elif name == "lookupd_tcp_address" and not self.draining:
+            self.set_lookupds(value)
 
     @property
     def statsd_prefix(self) -> str:
@@ -111,3 +127,9 @@ class Node:
     def producers(self, topic: str = "") -> list[dict[str, Any]]:
         """The ``producers`` of ``/stats``: every session that has published."""
         return [session.stats(topic) for session in self.sessions if session.published]
+
+
+def _true_or_false(body: bytes) -> bool:
+    if body not in (b"true", b"false"):
+        raise ValueError("neither true nor false")
+    return body == b"true"

@@ -19,10 +19,11 @@ from nsqtx.kinds import (
     TLS_VERSION,
     choice,
 )
+from nsqtx.logs import FORMS
 from nsqtx.options import option
 from nsqtx.wire.guid import NODE_IDS, default_node_id
 
-__all__ = ["NsqdOptions", "implied_tls_required", "start_error"]
+__all__ = ["CHANGEABLE", "NsqdOptions", "implied_tls_required", "start_error"]
 
 
 @attrs.define
@@ -33,6 +34,9 @@ class NsqdOptions:
     config: str = option(STRING, "", "path of a TOML configuration file", key=None)
     log_level: str = option(LOG_LEVEL, "info", "log level: debug, info, warn, error or fatal")
     log_prefix: str = option(STRING, "[nsqd] ", "prefix of log lines")
+    log_format: str = option(
+        choice(*FORMS), "text", "form of log lines: text, or json for one object a line"
+    )
     verbose: bool = option(BOOL, False, "has no effect (use -log-level)", key=None)
     worker_id: bool = option(BOOL, False, "has no effect (use -node-id)", key=None)
     node_id: int = option(
@@ -90,6 +94,15 @@ class NsqdOptions:
         STRINGS,
         [],
         "an experiment to take part in: topology-aware-consumption (may be given several times)",
+    )
+
+    sigterm_mode: str = option(
+        choice("stop", "drain"),
+        "stop",
+        "what SIGTERM does: stop, or drain: refuse publishes, and stop when all is consumed",
+    )
+    drain_timeout: int = option(
+        DURATION, 30 * SECOND, "the longest time to drain; what is left is kept. 0: any time"
     )
 
     data_path: str = option(
@@ -190,6 +203,29 @@ class NsqdOptions:
         return "topology-aware-consumption" in self.enable_experiment
 
 
+#: What may change while nsqd runs. Limits and timeouts count for clients that connect afterwards.
+CHANGEABLE = frozenset(
+    [
+        "log_level",
+        "lookupd_tcp_address",
+        "msg_timeout",
+        "max_msg_timeout",
+        "max_msg_size",
+        "max_req_timeout",
+        "max_body_size",
+        "max_heartbeat_interval",
+        "max_rdy_count",
+        "max_output_buffer_size",
+        "max_output_buffer_timeout",
+        "min_output_buffer_timeout",
+        "output_buffer_timeout",
+        "max_channel_consumers",
+        "sigterm_mode",
+        "drain_timeout",
+    ]
+)
+
+
 def implied_tls_required(options: NsqdOptions) -> str:
     """What ``--tls-required`` comes to: asking clients for certificates is requiring TLS."""
     if options.tls_required == "false" and options.tls_client_auth_policy:
@@ -225,6 +261,7 @@ def start_error(options: NsqdOptions) -> str | None:
     for name in ("sync_every", "max_bytes_per_file", "max_msg_size", "max_body_size"):
         if getattr(options, name) < 1:
             return f"--{name.replace('_', '-')} must be positive"
-    if options.mem_queue_size < 0:
-        return "--mem-queue-size must not be negative"
+    for name in ("mem_queue_size", "drain_timeout"):
+        if getattr(options, name) < 0:
+            return f"--{name.replace('_', '-')} must not be negative"
     return None

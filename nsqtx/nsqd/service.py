@@ -7,7 +7,6 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from twisted.application.service import Service
 from twisted.internet.defer import Deferred, inlineCallbacks, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import LoopingCall
@@ -21,23 +20,23 @@ from nsqtx.broker.topic import Topic
 from nsqtx.interfaces import StorageError
 from nsqtx.listen import ListenError
 from nsqtx.logs import NsqLogObserver
+from nsqtx.nsqd.drain import Drain
 from nsqtx.nsqd.http import NsqdApi
-from nsqtx.nsqd.loading import load_data_path
+from nsqtx.nsqd.loading import described, load_data_path
 from nsqtx.nsqd.lookups import Lookups, make_lookups
 from nsqtx.nsqd.node import Node
-from nsqtx.nsqd.options import NsqdOptions, implied_tls_required
+from nsqtx.nsqd.options import CHANGEABLE, NsqdOptions, implied_tls_required
 from nsqtx.nsqd.protocol import NsqdFactory
 from nsqtx.nsqd.statsd import StatsdLines
 from nsqtx.nsqd.statsd_push import StatsdPusher, statsd_place
 from nsqtx.ports import Ports
 from nsqtx.run import StartError
+from nsqtx.signals import SteeredService
 from nsqtx.storage.dirlock import DirectoryLock, LockError
 from nsqtx.storage.files import DiskFiles
 from nsqtx.storage.metadata import (
     FILE_NAME,
-    ChannelMetadata,
     MetadataError,
-    TopicMetadata,
     encode_metadata,
 )
 from nsqtx.storage.store import Store
@@ -74,7 +73,7 @@ def settle_heap() -> None:
     gc.set_threshold(50_000, 20, 50)
 
 
-class NsqdService(Service):
+class NsqdService(SteeredService):
     """One nsqd: starts by loading the data path and listening, stops by writing everything down.
 
     ``options`` are checked already (`nsqtx.nsqd.options`). After `startService`, `node` has the
@@ -82,6 +81,7 @@ class NsqdService(Service):
     """
 
     node: Node
+    changeable = CHANGEABLE
 
     def __init__(
         self, options: NsqdOptions, reactor: Any, log_observer: NsqLogObserver | None = None
@@ -106,6 +106,7 @@ class NsqdService(Service):
         self._factory: NsqdFactory | None = None
         self._ports = Ports(reactor)
         self._lookups: Lookups | None = None
+        self._drain: Drain | None = None
         self._loops: list[LoopingCall | ReactorLag] = []
         self._metadata_due: IDelayedCall | None = None
         self._loaded = False
@@ -172,6 +173,8 @@ class NsqdService(Service):
         if options.snappy and not SNAPPY_AVAILABLE:
             log.warn("snappy is not offered to clients, since python-snappy is not installed")
         self.node.counters = self._store.counters
+        self.node.set_draining = self._set_draining
+        self._drain = Drain(self.node, self.reactor.stop)
         self._factory = NsqdFactory(self.node)
         self._bind()
         self._load()
@@ -288,6 +291,28 @@ class NsqdService(Service):
         self._broker.tick()
         self._store.tick()
 
+    # What an operator asks for (`SteeredService`).
+
+    def change(self, name: str, value: Any) -> None:
+        self.node.change(name, value)
+
+    def sigterm(self) -> bool:
+        drain = self._drain
+        wanted = self.options.sigterm_mode == "drain"
+        if not wanted or drain is None or self._stopping or self.node.draining:
+            return False
+        drain.begin("SIGTERM")
+        return True
+
+    def _set_draining(self, draining: bool) -> None:
+        assert self._drain is not None
+        if self._stopping:
+            return
+        if draining:
+            self._drain.begin("asked for")
+        else:
+            self._drain.cancel("called off")
+
     # nsqd.dat.
 
     def _changed(self, kind: str, topic: Topic, channel: Channel | None) -> None:
@@ -320,25 +345,10 @@ class NsqdService(Service):
         path = os.path.join(self._lock.path, FILE_NAME)
         log.info("NSQ: persisting topic/channel metadata to {path}", path=path)
         try:
-            self._store.write_metadata(encode_metadata(self._described(), NSQ_VERSION))
+            self._store.write_metadata(encode_metadata(described(self._broker), NSQ_VERSION))
         except StorageError as error:
             # Not fatal, also at the start: a full disk must not keep consumers from draining it.
             log.error("failed to persist metadata - {error}", error=error)
-
-    def _described(self) -> list[TopicMetadata]:
-        return [
-            TopicMetadata(
-                topic.name,
-                topic.paused,
-                [
-                    ChannelMetadata(channel.name, channel.paused)
-                    for channel in topic.channels.values()
-                    if not channel.ephemeral
-                ],
-            )
-            for topic in self._broker.topics.values()
-            if not topic.ephemeral
-        ]
 
     def _warn(self, text: str) -> None:
         log.warn("{text}", text=text)
@@ -350,6 +360,8 @@ class NsqdService(Service):
         """Stop listening, let clients go, write everything down."""
         self._stopping = True
         super().stopService()
+        if self._drain is not None:
+            self._drain.end()
         if self._lookups is not None:
             # First, so that consumers are not sent here any more.
             yield self._lookups.leave()

@@ -20,7 +20,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from nsqtx.broker.commit import Commit
-from nsqtx.broker.errors import BrokerError
+from nsqtx.broker.errors import BrokerError, Draining
 from nsqtx.broker.locality import FAR, Locality
 from nsqtx.broker.subscription import Subscription
 from nsqtx.interfaces import ISubscriber, StorageError
@@ -259,8 +259,11 @@ class Session:
     def _published(
         self, word: str, topic: str, bodies: list[bytes], due: int, answer: bytes
     ) -> None:
+        node = self.node
         try:
-            commit = self.node.broker.get_topic(topic).publish(bodies, due)
+            if node.draining:
+                raise Draining
+            commit = node.broker.get_topic(topic).publish(bodies, due)
         except (BrokerError, StorageError) as error:
             raise _refused(word, error) from None
         if commit is None:
@@ -318,6 +321,8 @@ class Session:
         # The topic is made before the body is looked at (nsqd-tcp 5.4).
         _, topic, error = event
         try:
+            if self.node.draining:
+                raise Draining
             self.node.broker.get_topic(topic)
         except (BrokerError, StorageError) as refused:
             raise _refused("MPUB", refused) from None

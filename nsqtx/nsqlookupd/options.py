@@ -7,7 +7,8 @@ import socket
 import attrs
 
 from nsqtx.durations import MINUTE, SECOND
-from nsqtx.kinds import BOOL, DURATION, INT, LOG_LEVEL, STRING
+from nsqtx.kinds import BOOL, DURATION, INT, LOG_LEVEL, STRING, choice
+from nsqtx.logs import FORMS
 from nsqtx.options import option
 
 __all__ = ["NsqlookupdOptions", "start_error"]
@@ -21,6 +22,9 @@ class NsqlookupdOptions:
     config: str = option(STRING, "", "path of a TOML configuration file", key=None)
     log_level: str = option(LOG_LEVEL, "info", "log level: debug, info, warn, error or fatal")
     log_prefix: str = option(STRING, "[nsqlookupd] ", "prefix of log lines")
+    log_format: str = option(
+        choice(*FORMS), "text", "form of log lines: text, or json for one object a line"
+    )
     verbose: bool = option(BOOL, False, "has no effect (use -log-level)", key=None)
 
     tcp_address: str = option(STRING, "0.0.0.0:4160", "address for nsqd to connect to")

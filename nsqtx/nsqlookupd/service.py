@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.application.service import Service
 from twisted.internet.defer import Deferred, inlineCallbacks
 from twisted.logger import Logger
 
@@ -16,6 +15,7 @@ from nsqtx.nsqlookupd.options import NsqlookupdOptions
 from nsqtx.nsqlookupd.protocol import LookupFactory
 from nsqtx.ports import Ports
 from nsqtx.run import StartError
+from nsqtx.signals import SteeredService
 from nsqtx.version import NSQ_VERSION, RUNTIME
 
 __all__ = ["NsqlookupdService"]
@@ -29,14 +29,17 @@ STOP_PATIENCE = 2.0
 ANSWER_TIME = 0.05
 
 
-class NsqlookupdService(Service):
+class NsqlookupdService(SteeredService):
     """One nsqlookupd. ``options`` are checked already (`nsqtx.nsqlookupd.options`)."""
+
+    changeable = frozenset({"log_level"})
 
     def __init__(
         self, options: NsqlookupdOptions, reactor: Any, log_observer: NsqLogObserver | None = None
     ) -> None:
         self.node = Node(options, reactor)
         self._reactor = reactor
+        self._log_observer = log_observer
         self._factory = LookupFactory(self.node)
         self._ports = Ports(reactor)
 
@@ -57,6 +60,11 @@ class NsqlookupdService(Service):
             self._ports.drop()
             raise StartError(f"failed to instantiate nsqlookupd - {error}") from None
         self._ports.announce()
+
+    def change(self, name: str, value: Any) -> None:
+        setattr(self.node.options, name, value)
+        if self._log_observer is not None:
+            self._log_observer.level = value
 
     @inlineCallbacks
     def stopService(self) -> Any:

@@ -223,3 +223,12 @@ def test_publisher_leaves_before_the_sync(nsqd: Nsqd) -> None:
         nsqd.log("t").commits.pop()(None)
     assert nsqd.node.broker.topics["t"].depth == 1
     assert logs == []
+
+
+@pytest.mark.parametrize("path", ["/pub", "/put", "/mpub", "/mput"])
+def test_nothing_is_published_while_draining(nsqd: Nsqd, path: str) -> None:
+    """Not even a topic is made; what is wrong with a request is still said first."""
+    nsqd.node.draining = True
+    assert token(nsqd.post(f"{path}?topic=t", b"x")) == (503, "DRAINING")
+    assert token(nsqd.post(f"{path}?topic=a:b", b"x")) == (400, "INVALID_TOPIC")
+    assert nsqd.node.broker.topics == {}

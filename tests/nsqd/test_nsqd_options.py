@@ -121,6 +121,9 @@ TABLE = [
 OURS = [
     Row("durability", "durability", "fsync", "fsync", "os"),
     Row("metrics-max-topics", "metrics_max_topics", "1", 1, 200),
+    Row("log-format", "log_format", "json", "json", "text"),
+    Row("sigterm-mode", "sigterm_mode", "drain", "drain", "stop"),
+    Row("drain-timeout", "drain_timeout", "1s", SECOND, 30 * SECOND),
 ]
 ROWS = TABLE + OURS
 
@@ -299,9 +302,10 @@ def test_sizes_that_make_no_sense_are_refused(flag: str, number: str) -> None:
     assert start_error(options_of(f"--{flag}=1")) is None
 
 
-def test_a_negative_queue_is_refused() -> None:
-    """With the original it ends nsqd at the first topic."""
-    assert start_error(options_of("--mem-queue-size=-1")) == "--mem-queue-size must not be negative"
+@pytest.mark.parametrize("text", ["--mem-queue-size=-1", "--drain-timeout=-1s"])
+def test_what_makes_no_sense_below_0_is_refused(text: str) -> None:
+    """With the original a negative queue ends nsqd at the first topic."""
+    assert start_error(options_of(text)) == f"{text.partition('=')[0]} must not be negative"
 
 
 def test_an_interval_of_statsd_that_makes_no_sense_is_refused() -> None:

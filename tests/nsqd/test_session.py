@@ -321,3 +321,26 @@ def test_sampling_is_that_of_the_first_identify() -> None:
     assert session.subscription.message_count < 200
     assert session.subscription.channel.depth == 0
     assert session.stats()["sample_rate"] == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "word"),
+    [
+        (b"PUB t\n" + sized(b"x"), b"PUB"),
+        (b"MPUB t\n" + sized(b"\0\0\0\1" + sized(b"x")), b"MPUB"),
+        (b"MPUB t\n" + sized(b"\0\0\0\0"), b"MPUB"),
+        (b"DPUB t 5\n" + sized(b"x"), b"DPUB"),
+    ],
+)
+def test_publishing_is_refused_while_draining(command: bytes, word: bytes) -> None:
+    """The client is told and let go; no topic is made. Consumers may come."""
+    desk = Desk()
+    desk.node.draining = True
+    session, connection = desk.open()
+    session.receive(command)
+    assert connection.data == [frame(1, b"E_%b_FAILED %b failed draining" % (word, word))]
+    assert connection.closed
+    assert desk.broker.topics == {}
+    session, connection = desk.open()
+    session.receive(b"SUB t c\nRDY 1\n")
+    assert connection.data == [OK]

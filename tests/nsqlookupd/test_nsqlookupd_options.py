@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from twisted.internet.task import Clock
 
+from nsqtx.logs import NsqLogObserver
 from nsqtx.nsqlookupd.options import NsqlookupdOptions, start_error
+from nsqtx.nsqlookupd.service import NsqlookupdService
 from nsqtx.options import ConfigError, declared, read_file, read_flags, read_options
 
 SECOND = 10**9
@@ -18,6 +21,7 @@ TABLE: list[tuple[str, str | None, Any, str, Any]] = [
     ("config", None, "", "/c", "/c"),
     ("log-level", "log_level", "info", "WARN", "warn"),
     ("log-prefix", "log_prefix", "[nsqlookupd] ", "x ", "x "),
+    ("log-format", "log_format", "text", "json", "json"),
     ("verbose", None, False, "true", True),
     ("tcp-address", "tcp_address", "0.0.0.0:4160", ":1", ":1"),
     ("http-address", "http_address", "0.0.0.0:4161", ":1", ":1"),
@@ -77,3 +81,12 @@ def test_limits_that_make_no_sense(flag: str, reason: str) -> None:
     flags = read_flags(NsqlookupdOptions, [flag])
     assert start_error(read_options(NsqlookupdOptions, flags, {})) == reason
     assert start_error(NsqlookupdOptions(max_waiting=0)) is None
+
+
+def test_sighup_may_change_the_log_level() -> None:
+    """Nothing else of a running nsqlookupd."""
+    observer = NsqLogObserver(None, "")
+    service = NsqlookupdService(NsqlookupdOptions(), Clock(), observer)
+    assert service.changeable == {"log_level"}
+    service.change("log_level", "debug")
+    assert (service.node.options.log_level, observer.level) == ("debug", "debug")

@@ -30,7 +30,7 @@ __all__ = [
     "run_in_process",
 ]
 
-LISTENING = re.compile(r"(TCP|HTTP|HTTPS): listening on (\S+)")
+LISTENING = re.compile(r'(TCP|HTTP|HTTPS): listening on ([^\s"]+)')
 
 # How much of a daemon's log is kept: enough for a traceback and its surroundings.
 LOG_LINES = 2000

@@ -48,6 +48,7 @@ class FakeNode:
         self.http_port = 4151
         self.https_port = 0
         self.health = "OK"
+        self.draining = False
         self.clients: list[dict[str, Any]] = []
         self.config: dict[str, Any] = {}
         self.sessions: dict[object, None] = {}
