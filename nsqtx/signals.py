@@ -29,14 +29,17 @@ class SteeredService(Service):
 
 
 def handle_signals(reactor: Any, service: SteeredService, hangup: Callable[[], None]) -> None:
-    """From when the reactor runs, tell the service of SIGTERM, and call ``hangup`` at SIGHUP.
+    """Tell the service of SIGTERM, and call ``hangup`` at SIGHUP; both in the running reactor.
 
-    Not before, since the reactor sets its own handlers when it starts.
+    A handler may run between any two steps of the program, so the work is left to the reactor.
     """
-    reactor.callWhenRunning(_install, reactor, service, hangup)
+    # At once: before the reactor runs, SIGHUP would end a service that has said it is there.
+    signal.signal(signal.SIGHUP, lambda *_: reactor.callFromThread(hangup))
+    # Not at once: the reactor sets its own handler when it starts.
+    reactor.callWhenRunning(_on_sigterm, reactor, service)
 
 
-def _install(reactor: Any, service: SteeredService, hangup: Callable[[], None]) -> None:
+def _on_sigterm(reactor: Any, service: SteeredService) -> None:
     twisteds: Any = signal.getsignal(signal.SIGTERM)
 
     def sigterm(number: int) -> None:
@@ -47,6 +50,4 @@ def _install(reactor: Any, service: SteeredService, hangup: Callable[[], None]) 
         else:
             reactor.stop()
 
-    # A handler may run between any two steps of the program: the work is left to the reactor.
     signal.signal(signal.SIGTERM, lambda number, _: reactor.callFromThread(sigterm, number))
-    signal.signal(signal.SIGHUP, lambda *_: reactor.callFromThread(hangup))
