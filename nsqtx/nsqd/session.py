@@ -3,8 +3,8 @@
 The unit of work is a read: `receive` gets what came, the parser makes a list of commands of it,
 and all answers and messages that they cause leave in one write at the end.
 
-A command that is only a line is in the table of `nsqtx.nsqd.line_commands`. Publishing is allowed
-in every state and comes from the parser with its bodies. Answers to a client keep the order of its
+A command that is only a line is in the table of `nsqtx.nsqd.line_commands`, publishing in
+`nsqtx.nsqd.publish_commands`. Answers to a client keep the order of its
 commands, also when some wait for a commit.
 """
 
@@ -19,8 +19,6 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from nsqtx.broker.commit import Commit
-from nsqtx.broker.errors import BrokerError, Draining
 from nsqtx.broker.locality import FAR, Locality
 from nsqtx.broker.subscription import Subscription
 from nsqtx.interfaces import ISubscriber, StorageError
@@ -28,6 +26,7 @@ from nsqtx.nsqd.client import INIT, client_stats, identify, wire_limits
 from nsqtx.nsqd.later import Later, wait
 from nsqtx.nsqd.line_commands import finish, run
 from nsqtx.nsqd.node import Node
+from nsqtx.nsqd.publish_commands import Waiting, bad_mpub, checked, dpub, mpub, pub, refused
 from nsqtx.nsqd.upgrade import Layering, Upgrade
 from nsqtx.wire import commands, frames
 from nsqtx.wire.commands import Event, Parser
@@ -71,18 +70,6 @@ class Connection(Protocol):
 
     def upgraded(self) -> None:
         """The layers are there, and commands come through them."""
-
-
-@attrs.define(eq=False)
-class Waiting:
-    """Answers that wait for a commit, and the word to blame if it fails."""
-
-    commit: Commit
-    answer: bytes
-    word: str
-    topic: str
-    count: int
-    size: int
 
 
 @implementer(ISubscriber)
@@ -254,29 +241,15 @@ class Session:
         self.last_command = self.node.clock.seconds()
         self.connection.upgraded()
 
-    # Publishing.
+    # Answers that wait for a commit.
 
-    def _published(
-        self, word: str, topic: str, bodies: list[bytes], due: int, answer: bytes
-    ) -> None:
-        node = self.node
-        try:
-            if node.draining:
-                raise Draining
-            commit = node.broker.get_topic(topic).publish(bodies, due)
-        except (BrokerError, StorageError) as error:
-            raise _refused(word, error) from None
-        if commit is None:
-            published = self.published
-            published[topic] = published.get(topic, 0) + len(bodies)
-            self.reply(answer)
-        else:
-            size = sum(map(len, bodies))
-            self._waiting.append(Waiting(commit, answer, word, topic, len(bodies), size))
-            self._waiting_size += size
-            if self._waiting_size > WAITING_LIMIT:
-                self.connection.hold(True)
-            commit.add(self._committed)
+    def wait_for_commit(self, entry: Waiting) -> None:
+        """Keep an answer, and all behind it, until the log has made its messages safe."""
+        self._waiting.append(entry)
+        self._waiting_size += entry.size
+        if self._waiting_size > WAITING_LIMIT:
+            self.connection.hold(True)
+        entry.commit.add(self._committed)
 
     def _committed(self, _: StorageError | None) -> None:
         """A commit came, maybe not the one at the front of the queue."""
@@ -289,7 +262,7 @@ class Session:
                 self._waiting_size -= entry.size
                 if entry.commit.error is not None:
                     waiting.clear()
-                    self.fail(_refused(entry.word, entry.commit.error))
+                    self.fail(refused(entry.word, entry.commit.error))
                     return
                 self.published[entry.topic] = self.published.get(entry.topic, 0) + entry.count
                 entry = entry.answer
@@ -304,29 +277,7 @@ class Session:
             self._flush()
             self._begin_upgrade()
 
-    def _on_pub(self, event: Event) -> None:
-        _, topic, bodies = event
-        self._published("PUB", topic, bodies, 0, frames.OK * len(bodies))
-
-    def _on_mpub(self, event: Event) -> None:
-        _, topic, bodies = event
-        self._published("MPUB", topic, bodies, 0, frames.OK)
-
-    def _on_dpub(self, event: Event) -> None:
-        _, topic, delay, body = event
-        due = self.node.broker.now() + delay * MS if delay else 0
-        self._published("DPUB", topic, [body], due, frames.OK)
-
-    def _on_bad_mpub(self, event: Event) -> None:
-        # The topic is made before the body is looked at (nsqd-tcp 5.4).
-        _, topic, error = event
-        try:
-            if self.node.draining:
-                raise Draining
-            self.node.broker.get_topic(topic)
-        except (BrokerError, StorageError) as refused:
-            raise _refused("MPUB", refused) from None
-        raise error
+    # Commands.
 
     def _on_fin(self, event: Event) -> None:
         finish(self, event[1])
@@ -391,7 +342,7 @@ class Session:
 
     def _end_in_mpub(self, topic: str, error: ProtocolError) -> None:
         try:
-            self._on_bad_mpub((commands.BAD_MPUB, topic, error))
+            bad_mpub(self, (commands.BAD_MPUB, topic, error))
         except ProtocolError as said:
             self.fail(said)
 
@@ -415,28 +366,12 @@ class Session:
         return client_stats(self, topic)
 
 
-def _refused(word: str, error: Exception) -> ProtocolError:
-    """The broker did not take what was published."""
-    return ProtocolError(f"E_{word}_FAILED", f"{word} failed {error}")
-
-
-def _checked(word: str, do: Handler) -> Handler:
-    """A publish, where a client may have to ask for that."""
-
-    def check(session: Session, event: Event) -> None:
-        assert session.admission is not None
-        session.admission.check_publish(word, event[1])
-        do(session, event)
-
-    return check
-
-
 EVENTS: dict[Any, Handler] = {
     commands.MAGIC: Session._on_magic,
-    commands.PUB: Session._on_pub,
-    commands.MPUB: Session._on_mpub,
-    commands.DPUB: Session._on_dpub,
-    commands.BAD_MPUB: Session._on_bad_mpub,
+    commands.PUB: pub,
+    commands.MPUB: mpub,
+    commands.DPUB: dpub,
+    commands.BAD_MPUB: bad_mpub,
     commands.FIN: Session._on_fin,
     commands.LINE: Session._on_line,
     commands.BODY: Session._on_body,
@@ -447,6 +382,6 @@ EVENTS: dict[Any, Handler] = {
 #: a line as well.
 CHECKED: dict[Any, Handler] = {
     **EVENTS,
-    commands.PUB: _checked("PUB", Session._on_pub),
-    commands.DPUB: _checked("DPUB", Session._on_dpub),
+    commands.PUB: checked("PUB", pub),
+    commands.DPUB: checked("DPUB", dpub),
 }

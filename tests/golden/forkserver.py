@@ -70,6 +70,8 @@ def _run_child(module: str, arguments: list[str], stderr: int) -> NoReturn:
     try:
         os.setsid()
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        # A test run in the background has SIGINT ignored, which children would inherit.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.set_wakeup_fd(-1)
         os.dup2(stderr, 2)
         null = os.open(os.devnull, os.O_RDWR)
