@@ -18,7 +18,7 @@ import pytest
 
 from tests.interop.clients.traffic import Task
 
-__all__ = ["CLIENTS", "run"]
+__all__ = ["CLIENTS", "ROOT", "run"]
 
 ROOT = Path(__file__).resolve().parents[2]
 CLIENTS = ("pynsq", "gnsq", "nsqjs")

@@ -107,9 +107,9 @@ def consume(task: Task) -> None:
     consumer = gnsq.Consumer(
         task.topic,
         task.channel,
-        task.address,
         max_in_flight=MAX_IN_FLIGHT,
         message_handler=treat,
+        **task.sources(),
         **features(task),
     )
     consumer.start()

@@ -82,7 +82,7 @@ function consume(consumed) {
   let requeued = 0;
   let touched = 0;
   const reader = new nsq.Reader(task.topic, task.channel, {
-    nsqdTCPAddresses: [task.address],
+    [task.lookup ? 'lookupdHTTPAddresses' : 'nsqdTCPAddresses']: [task.address],
     maxInFlight: MAX_IN_FLIGHT,
     ...features(),
   });

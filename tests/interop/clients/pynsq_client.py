@@ -87,8 +87,8 @@ def consume(task: Task) -> None:
         task.topic,
         task.channel,
         message_handler=treat,
-        nsqd_tcp_addresses=[task.address],
         max_in_flight=MAX_IN_FLIGHT,
+        **task.sources(),
         **features(task),
     )
     loop.start()

@@ -68,6 +68,13 @@ class Task:
     authority: str = ""
     #: The size of the largest messages; 0: there are none.
     largest: int = LARGEST
+    #: The address is that of a nsqlookupd, over HTTP. To consume only.
+    lookup: bool = False
+
+    def sources(self) -> dict[str, list[str]]:
+        """Where to consume from, by the name that clients in Python have for it."""
+        kind = "lookupd_http_addresses" if self.lookup else "nsqd_tcp_addresses"
+        return {kind: [self.address]}
 
     def body(self, number: int) -> bytes:
         """The body of a message: its number, and some bytes that depend on it."""
