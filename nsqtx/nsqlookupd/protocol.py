@@ -23,9 +23,9 @@ __all__ = ["LookupFactory", "LookupProtocol"]
 
 log = Logger(namespace="nsqlookupd.tcp")
 
-#: Bytes that one read brings at most. A few hundred commands: an nsqd that registers everything it
+#: Bytes that one read brings at most. Some thirty commands: an nsqd that registers everything it
 #: has must not keep the others waiting.
-READ_SIZE = 4096
+READ_SIZE = 1024
 #: How long a client may take to say the magic (seconds).
 MAGIC_TIMEOUT = 60.0
 #: After an error we send no more but read on for this long (seconds), so that the kernel does not

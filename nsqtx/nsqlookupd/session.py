@@ -31,7 +31,7 @@ log = Logger(namespace="nsqlookupd.tcp")
 
 OK = v1_frame(b"OK")
 #: So many registrations of a connection that was lost are removed in one turn of the reactor.
-SLICE = 100
+SLICE = 50
 #: Of what a client sent, so much is repeated in the log (characters).
 LOGGED = 200
 
@@ -208,14 +208,12 @@ class Session:
             self._log_change("REGISTER", each)
 
     def _log_change(self, what: str, registration: Registration) -> None:
-        log.info(
-            "DB: client({address}) {what} category:{category} key:{key} subkey:{subkey}",
-            address=self.address,
-            what=what,
-            category=registration.category,
-            key=registration.key,
-            subkey=registration.subkey,
+        # One field to format: with one for each word, this line would cost twice what it tells of.
+        text = (
+            f"DB: client({self.address}) {what} category:{registration.category} "
+            f"key:{registration.key} subkey:{registration.subkey}"
         )
+        log.info("{text}", text=text)
 
     # The end.
 
