@@ -21,6 +21,7 @@ ALLOWED = {
     "kinds": "durations",
     "options": "kinds durations",
     "listen": "",
+    "connections": "",
     "link": "",
     "tls": "",
     "ports": "listen",
@@ -34,9 +35,10 @@ ALLOWED = {
     "storage": "wire interfaces histogram",
     "web": "wire options durations histogram",
     "cluster": "wire",
-    "nsqd": "wire interfaces histogram options kinds durations listen link tls ports logs run "
-    "program signals storage broker web cluster",
-    "nsqlookupd": "wire options kinds durations listen link ports logs run program signals web",
+    "nsqd": "wire interfaces histogram options kinds durations listen connections link tls ports "
+    "logs run program signals storage broker web cluster",
+    "nsqlookupd": "wire options kinds durations listen connections link ports logs run program "
+    "signals web",
 }
 #: Parts that know no Twisted at all, and what of it the broker may use.
 PURE = ("wire", "storage", "durations", "histogram", "kinds", "options", "version")

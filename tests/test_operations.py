@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,13 @@ from nsqtx.broker.broker import Broker, Settings
 from nsqtx.broker.stats import topic_stats
 from nsqtx.nsqd.node import Node
 from nsqtx.nsqd.options import CHANGEABLE, NsqdOptions
+from nsqtx.nsqlookupd.node import Node as LookupNode
 from nsqtx.nsqlookupd.options import NsqlookupdOptions
 from nsqtx.options import Declared, declared
 from nsqtx.storage.layout import ROOT
 from nsqtx.storage.metadata import FILE_NAME
 from nsqtx.storage.volume import DURABILITIES
+from nsqtx.web.metrics import Exposition
 from tests.support.brokers import consume
 from tests.support.lists import ListStore
 
@@ -93,8 +96,8 @@ def test_figures_to_watch_are_in_stats(figure: str, of: str) -> None:
     assert figure in places[of]
 
 
-def metrics() -> list[list[str]]:
-    """Name, type, labels and meaning of each family of nsqd's own at /metrics."""
+def nsqd_exposition() -> Exposition:
+    """The /metrics of an nsqd that has something of everything."""
     clock = Clock()
     broker = Broker(ListStore(), clock.seconds, Settings())
     topic = broker.get_topic("t")
@@ -106,11 +109,20 @@ def metrics() -> list[list[str]]:
     topic.publish([b"to wait in the channel"])
     topic.pause()
     topic.publish([b"to wait in the topic"])
-    node = Node(NsqdOptions(), broker, clock, 0.0)
+    return Node(NsqdOptions(), broker, clock, 0.0).exposition
+
+
+def lookupd_exposition() -> Exposition:
+    """The /metrics of a nsqlookupd."""
+    return LookupNode(NsqlookupdOptions(), Clock()).exposition
+
+
+def metrics(exposition: Exposition, program: str) -> list[list[str]]:
+    """Name, type, labels and meaning of each family of a program's own."""
     rows: dict[str, list[str]] = {}
     labels: dict[str, set[str]] = {}
-    for family in node.exposition.registry.collect():
-        if family.name.startswith("nsqd_"):
+    for family in exposition.registry.collect():
+        if family.name.startswith(f"{program}_"):
             ending = {"counter": "_total", "info": "_info"}.get(family.type, "")
             kind = {"info": "gauge"}.get(family.type, family.type)
             rows[family.name] = [f"`{family.name}{ending}`", kind, family.documentation]
@@ -123,6 +135,16 @@ def metrics() -> list[list[str]]:
     ]
 
 
-def test_the_table_of_metrics_is_the_registry() -> None:
+@pytest.mark.parametrize(
+    ("exposition", "program", "section"),
+    [
+        (nsqd_exposition, "nsqd", "### Prometheus"),
+        (lookupd_exposition, "nsqlookupd", "### What to watch of nsqlookupd"),
+    ],
+)
+def test_the_table_of_metrics_is_the_registry(
+    exposition: Callable[[], Exposition], program: str, section: str
+) -> None:
     """Name, type, labels and meaning of each, in the order in which they come."""
-    assert table("metric | type | labels | meaning") == metrics()
+    found = table("metric | type | labels | meaning", section)
+    assert found == metrics(exposition(), program)

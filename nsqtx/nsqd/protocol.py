@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import attrs
 from twisted.internet.address import IPv4Address
-from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import (
     IAddress,
     IDelayedCall,
@@ -14,11 +12,12 @@ from twisted.internet.interfaces import (
     IReactorTime,
     ITransport,
 )
-from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from nsqtx.connections import ClosingFactory, cancel
 from nsqtx.link import Link, remote_address
 from nsqtx.nsqd.layers import Layers
 from nsqtx.nsqd.node import Node
@@ -68,7 +67,7 @@ class NsqdProtocol(Protocol):
         self.session = Session(self._factory.node, self, host, address)
         self._receive = self.session.receive
         self._factory.node.sessions[self.session] = None
-        self._factory.connections[self] = None
+        self._factory.opened(self)
         self._start_heartbeat()
         self._arm_deadline()
 
@@ -106,15 +105,22 @@ class NsqdProtocol(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         for call in (self._heartbeat, self._deadline, self._linger):
-            _cancel(call)
+            cancel(call)
         if self._upgrades is not None:
             self._upgrades.stop()
             self._upgrades.layers.stop()
         self._factory.node.sessions.pop(self.session, None)
-        self._factory.connections.pop(self, None)
         self.session.lost()
         log.info("PROTOCOL(V2): [{address}] exiting ioloop", address=self.session.address)
-        self._factory.connection_gone()
+        self._factory.lost(self)
+
+    # What the factory wants (nsqtx.connections.ServerConnection).
+
+    def drop(self) -> None:
+        self.session.dropped()
+
+    def abort(self) -> None:
+        self.link.abort()
 
     # What the session wants (nsqtx.nsqd.session.Connection).
 
@@ -123,8 +129,8 @@ class NsqdProtocol(Protocol):
 
     def close(self) -> None:
         self._closing = True
-        _cancel(self._heartbeat)
-        _cancel(self._deadline)
+        cancel(self._heartbeat)
+        cancel(self._deadline)
         if self._upgrades is not None:
             self._upgrades.stop()
         lingers = self._factory.lingers and not self._read_closed
@@ -183,7 +189,7 @@ class NsqdProtocol(Protocol):
         return self._upgrades is not None and self._upgrades.shaking_hands
 
     def _start_heartbeat(self) -> None:
-        _cancel(self._heartbeat)
+        cancel(self._heartbeat)
         self._heartbeat = None
         interval = self.session.delivery.heartbeat_interval / 1000
         if interval > 0:
@@ -191,7 +197,7 @@ class NsqdProtocol(Protocol):
 
     def _arm_deadline(self) -> None:
         """Close two heartbeat intervals after the last complete command (nsqd-tcp section 6)."""
-        _cancel(self._deadline)
+        cancel(self._deadline)
         self._deadline = None
         limit = 2 * self.session.settings.heartbeat_interval / 1000
         if limit > 0:
@@ -219,45 +225,12 @@ class NsqdProtocol(Protocol):
         self.session.set_blocked(False)
 
 
-def _cancel(call: IDelayedCall | None) -> None:
-    if call is not None and call.active():
-        call.cancel()
+class NsqdFactory(ClosingFactory):
+    """Makes a protocol per connection."""
 
-
-@attrs.define(eq=False, slots=False)
-class NsqdFactory(Factory):
-    """Makes a protocol per connection and knows all that are open."""
-
-    node: Node
-    #: Whether to linger after a fatal error; not when nsqd stops.
-    lingers: bool = True
-    connections: dict[NsqdProtocol, None] = attrs.Factory(dict)
-    _all_gone: Deferred[None] | None = None
-
-    noisy = False
+    def __init__(self, node: Node) -> None:
+        super().__init__(node.clock)
+        self.node = node
 
     def buildProtocol(self, addr: IAddress | IPv4Address | None) -> NsqdProtocol:
         return NsqdProtocol(self)
-
-    def stop(self, patience: float) -> Deferred[None]:
-        """Close all connections, without a frame; after ``patience`` seconds without mercy."""
-        self.lingers = False
-        if not self.connections:
-            return succeed(None)
-        done: Deferred[None] = Deferred()
-        self._all_gone = done
-        for protocol in list(self.connections):
-            protocol.session.dropped()
-        cut = self.node.clock.callLater(patience, self._cut)
-        done.addCallback(lambda _: _cancel(cut))
-        return done
-
-    def _cut(self) -> None:
-        for protocol in list(self.connections):
-            protocol.link.abort()
-
-    def connection_gone(self) -> None:
-        """A connection was lost."""
-        if self._all_gone is not None and not self.connections:
-            done, self._all_gone = self._all_gone, None
-            done.callback(None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 from collections.abc import Callable
 from typing import Any
@@ -30,7 +29,7 @@ from nsqtx.nsqd.protocol import NsqdFactory
 from nsqtx.nsqd.statsd import StatsdLines
 from nsqtx.nsqd.statsd_push import StatsdPusher, statsd_place
 from nsqtx.ports import Ports
-from nsqtx.run import StartError
+from nsqtx.run import StartError, settle_heap
 from nsqtx.signals import SteeredService
 from nsqtx.storage.dirlock import DirectoryLock, LockError
 from nsqtx.storage.files import DiskFiles
@@ -60,17 +59,6 @@ TICK_INTERVAL = 1.0
 #: How long clients get to take what is under way when nsqd stops (seconds).
 STOP_PATIENCE = 2.0
 NANO = 1e9
-
-
-def settle_heap() -> None:
-    """Tell the garbage collector that what there is will stay, and to look seldom for more.
-
-    Every message in flight is a tuple, which the default thresholds would look through some
-    thousand times a second. What the daemon holds is freed by reference counts.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
 
 
 class NsqdService(SteeredService):

@@ -35,6 +35,7 @@ from nsqtx.web.api import (
     v1,
 )
 from nsqtx.web.debug import add_pprof_routes
+from nsqtx.web.metrics import Exposition, add_metrics_route
 from nsqtx.web.site import ApiRequest, ApiSite
 from nsqtx.wire.names import valid_name
 
@@ -66,6 +67,11 @@ class LookupApi:
     def clock(self) -> IReactorTime:
         """The clock that ``/debug/pprof`` goes by."""
         return self.node.clock
+
+    @property
+    def exposition(self) -> Exposition:
+        """What ``/metrics`` says."""
+        return self.node.exposition
 
     def site(self) -> ApiSite:
         """A site that serves this, for an endpoint to listen with. No body is ever read."""
@@ -188,6 +194,7 @@ class LookupApi:
         )
         return ""
 
+    add_metrics_route(app)
     add_pprof_routes(app, index="/debug/pprof")
     routes = answer_errors(app)
 

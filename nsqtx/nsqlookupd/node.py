@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import attrs
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
+from nsqtx.nsqlookupd.metrics import lookup_exposition
 from nsqtx.nsqlookupd.options import NsqlookupdOptions
 from nsqtx.nsqlookupd.registry import Limits, Registry
 from nsqtx.nsqlookupd.waiters import Waiters
+from nsqtx.web.lag import ReactorLag
+
+if TYPE_CHECKING:
+    from nsqtx.nsqlookupd.session import Session
 
 __all__ = ["Node"]
 
@@ -22,6 +28,7 @@ class Node:
         self.options = options
         self.clock = clock
         self.hostname = socket.gethostname()
+        self.start_time = clock.seconds()
         self.tcp_port = 0
         self.http_port = 0
         self.waiters = Waiters(clock, options.max_waiting)
@@ -29,6 +36,10 @@ class Node:
             **{field.name: getattr(options, field.name) for field in attrs.fields(Limits)}
         )
         self.registry = Registry(self.now, limits, self.waiters.changed)
+        #: Every connection of an nsqd.
+        self.sessions: dict[Session, None] = {}
+        self.lag = ReactorLag(clock)
+        self.exposition = lookup_exposition(self)
         self._working: dict[Iterator[object], IDelayedCall] = {}
 
     def now(self) -> int:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import attrs
-from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import (
     IAddress,
     IDelayedCall,
     IHalfCloseableProtocol,
     ITransport,
 )
-from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from nsqtx.connections import ClosingFactory, cancel
 from nsqtx.link import Link, remote_address
 from nsqtx.nsqlookupd.node import Node
 from nsqtx.nsqlookupd.session import Session
@@ -54,7 +53,8 @@ class LookupProtocol(Protocol):
         self.link = Link(transport, lambda: None, lambda: None, buffer_size=READ_SIZE)
         self.link.open()
         self.session = Session(self._factory.node, self, address)
-        self._factory.connections[self] = None
+        self._factory.node.sessions[self.session] = None
+        self._factory.opened(self)
         self._timer = self._factory.node.clock.callLater(MAGIC_TIMEOUT, self._no_magic)
 
     def _no_magic(self) -> None:
@@ -84,10 +84,18 @@ class LookupProtocol(Protocol):
         """We closed our sending side, in `close`."""
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        _cancel(self._timer)
-        self._factory.connections.pop(self, None)
+        cancel(self._timer)
+        self._factory.node.sessions.pop(self.session, None)
         self.session.lost()
-        self._factory.connection_gone()
+        self._factory.lost(self)
+
+    # What the factory wants (nsqtx.connections.ServerConnection).
+
+    def drop(self) -> None:
+        self.session.dropped()
+
+    def abort(self) -> None:
+        self.link.abort()
 
     # What the session wants (nsqtx.nsqlookupd.session.Connection).
 
@@ -96,7 +104,7 @@ class LookupProtocol(Protocol):
 
     def close(self) -> None:
         self._closing = True
-        _cancel(self._timer)
+        cancel(self._timer)
         lingers = self._factory.lingers and not self._read_closed
         if lingers and hasattr(self.transport, "loseWriteConnection"):
             self.link.close_sending()
@@ -105,45 +113,12 @@ class LookupProtocol(Protocol):
             self.link.close()
 
 
-def _cancel(call: IDelayedCall | None) -> None:
-    if call is not None and call.active():
-        call.cancel()
+class LookupFactory(ClosingFactory):
+    """Makes a protocol per connection."""
 
-
-@attrs.define(eq=False, slots=False)
-class LookupFactory(Factory):
-    """Makes a protocol per connection and knows all that are open."""
-
-    node: Node
-    #: Whether to linger after an error; not when nsqlookupd stops.
-    lingers: bool = True
-    connections: dict[LookupProtocol, None] = attrs.Factory(dict)
-    _all_gone: Deferred[None] | None = None
-
-    noisy = False
+    def __init__(self, node: Node) -> None:
+        super().__init__(node.clock)
+        self.node = node
 
     def buildProtocol(self, addr: IAddress | None) -> LookupProtocol:
         return LookupProtocol(self)
-
-    def stop(self, patience: float) -> Deferred[None]:
-        """Close all connections, without a word; after ``patience`` seconds without mercy."""
-        self.lingers = False
-        if not self.connections:
-            return succeed(None)
-        done: Deferred[None] = Deferred()
-        self._all_gone = done
-        for protocol in list(self.connections):
-            protocol.session.dropped()
-        cut = self.node.clock.callLater(patience, self._cut)
-        done.addCallback(lambda _: _cancel(cut))
-        return done
-
-    def _cut(self) -> None:
-        for protocol in list(self.connections):
-            protocol.link.abort()
-
-    def connection_gone(self) -> None:
-        """A connection was lost."""
-        if self._all_gone is not None and not self.connections:
-            done, self._all_gone = self._all_gone, None
-            done.callback(None)

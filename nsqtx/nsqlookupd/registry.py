@@ -130,11 +130,12 @@ class Registry:
         self.limits = limits or Limits()
         self.producers: dict[Producer, None] = {}
         self.topics: dict[str, Topic] = {}
-        #: How many topics and channels there are.
+        #: How many topics and channels there are, and how many topics alone.
         self.names = 0
+        self.listed = 0
         self._on_change = on_change
         # Microseconds, so that indexes of an earlier run are smaller.
-        self._index = now() // 1000
+        self._index = self._first_index = now() // 1000
         # The index of whatever is not there: when something went last.
         self._gone_index = self._index
 
@@ -258,6 +259,7 @@ class Registry:
                 name = sys.intern(name)
                 topic = self.topics[name] = Topic(name)
             topic.listed = True
+            self.listed += 1
             self._changed(topic)
         return topic
 
@@ -297,6 +299,7 @@ class Registry:
     def _unlist(self, topic: Topic) -> None:
         if topic.listed:
             topic.listed = False
+            self.listed -= 1
             self.names -= 1
             self._changed(topic)
             self._gone_index = self._index
@@ -375,6 +378,11 @@ class Registry:
             return self._index
         topic = self.topics.get(name)
         return topic.index if topic is not None and topic.listed else self._gone_index
+
+    @property
+    def changes(self) -> int:
+        """How often the producers of a topic have changed."""
+        return self._index - self._first_index
 
     def _changed(self, topic: Topic) -> None:
         self._index += 1

@@ -14,7 +14,7 @@ from nsqtx.nsqlookupd.node import Node
 from nsqtx.nsqlookupd.options import NsqlookupdOptions
 from nsqtx.nsqlookupd.protocol import LookupFactory
 from nsqtx.ports import Ports
-from nsqtx.run import StartError
+from nsqtx.run import StartError, settle_heap
 from nsqtx.signals import SteeredService
 from nsqtx.version import NSQ_VERSION, RUNTIME
 
@@ -42,6 +42,7 @@ class NsqlookupdService(SteeredService):
         self._log_observer = log_observer
         self._factory = LookupFactory(self.node)
         self._ports = Ports(reactor)
+        self._listening = False
 
     def startService(self) -> None:
         """Listen, on both or on none.
@@ -59,7 +60,10 @@ class NsqlookupdService(SteeredService):
         except ListenError as error:
             self._ports.drop()
             raise StartError(f"failed to instantiate nsqlookupd - {error}") from None
+        settle_heap()
         self._ports.announce()
+        node.lag.start()
+        self._listening = True
 
     def change(self, name: str, value: Any) -> None:
         setattr(self.node.options, name, value)
@@ -74,6 +78,8 @@ class NsqlookupdService(SteeredService):
         waited = self.node.waiters.count > 0
         self.node.waiters.stop()
         yield self._factory.stop(STOP_PATIENCE)
+        if self._listening:
+            self.node.lag.stop()
         self.node.stop()
         if waited:
             answered: Deferred[None] = Deferred()

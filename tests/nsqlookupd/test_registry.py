@@ -422,6 +422,7 @@ class AgainstPlainSets(RuleBasedStateMachine):
                 shown[topic.name, channel] = {p for p in producers if not p.gone}
         assert shown == self.keys
         assert registry.names == len(self.keys)
+        assert registry.listed == len(registry.find(ANY))
         for producer in self.producers:
             count = sum(producer in producers for producers in self.keys.values())
             assert producer.registrations == count
