@@ -47,12 +47,15 @@ class Batch:
     """Records that were appended together.
 
     ``due`` is the absolute time, in nanoseconds since the epoch, before which none of them may be
-    delivered; 0 for an ordinary batch.
+    delivered; 0 for an ordinary batch. ``channel`` is the only channel that gets them, empty if
+    all do. ``origin`` is where dead letters come from: ``topic/channel``.
     """
 
     first: int
     records: list[bytes]
     due: int = 0
+    channel: str = ""
+    origin: str = ""
 
 
 class Pending(NamedTuple):
@@ -72,7 +75,8 @@ class ChannelState:
     """A channel as its topic's checkpoint keeps it.
 
     ``ranges`` are the parts of the log still to be read by this channel, ascending; ``ready`` is
-    the number of records in them that are not deferred.
+    the number of records in them that are not deferred. ``max_attempts`` (None: not set) and
+    ``dead_letter_topic`` (empty: not set) are as in `nsqtx.broker.dead_letters`.
     """
 
     name: str
@@ -80,6 +84,8 @@ class ChannelState:
     ready: int
     ranges: list[tuple[int, int]]
     pending: list[Pending]
+    max_attempts: int | None = None
+    dead_letter_topic: str = ""
 
 
 @attrs.frozen
@@ -109,12 +115,14 @@ class ITopicLog(Interface):
         "True when an append is only safe after `commit` (durability ``fsync``)."
     )
 
-    def append(count: int, data: bytes, due: int = 0) -> None:
+    def append(count: int, data: bytes, due: int = 0, channel: str = "", origin: str = "") -> None:
         """Write one batch at `end` and move `end` by ``count``; all or nothing.
+
+        A batch with a ``channel`` or an ``origin`` is written at once at every durability.
 
         :param count: how many records ``data`` holds, at least 1.
         :param data: the records, one after the other.
-        :param due: as in `Batch`.
+        :param due: as in `Batch`, and so are ``channel`` and ``origin``: at most one of the two.
         :raises StorageError: nothing was kept, `end` is as before.
         """
 
@@ -128,7 +136,8 @@ class ITopicLog(Interface):
         """
 
     def read(start: int, stop: int, size: int) -> tuple[list[bytes], int]:
-        """Read ahead: the ordinary (not deferred) records in ``[start, stop)``, in order.
+        """Read ahead: the ordinary records (not deferred, and for all channels) in
+        ``[start, stop)``, in order.
 
         Returns the records and the position to go on from. It returns after about ``size`` bytes
         (always after at least one batch), at ``stop`` at the latest; damaged or deleted parts are
@@ -137,7 +146,7 @@ class ITopicLog(Interface):
         """
 
     def fetch(positions: Sequence[int]) -> list[bytes | None]:
-        """Read single records, deferred ones included. ``positions`` ascend. None: it is gone."""
+        """Read single records of any batch. ``positions`` ascend. None: it is gone."""
 
     def load() -> TopicState | None:
         """The newest good checkpoint; None when there is none."""

@@ -186,6 +186,21 @@ class Backlog:
             return [(start, self.ranges[0][1]), *list(self.ranges)[1:]]
         return [(start, self.tail), *self.ranges]
 
+    def forget(self, gone: list[tuple[int, int]]) -> None:
+        """Forget the ranges ``gone``, ascending, which have a record at each position."""
+        before = self.unread()
+        after = _without(before, gone)
+        left = len(self) - _positions(before) + _positions(after)
+        if self.log is None:
+            dropped = {position for start, stop in gone for position in range(start, stop)}
+            self.fresh = deque(r for r in self.fresh if position_of(id_of(r)) not in dropped)
+            self.fresh_size = sum(map(len, self.fresh))
+            return
+        self.clear()
+        if left > 0:
+            self.ranges.extend(after)
+            self.behind = left
+
     def clear(self) -> None:
         """Forget everything."""
         if self.ranges:
@@ -194,3 +209,25 @@ class Backlog:
         self.fresh_size = 0
         self.ranges.clear()
         self.behind = 0
+
+
+def _positions(ranges: list[tuple[int, int]]) -> int:
+    return sum(stop - start for start, stop in ranges)
+
+
+def _without(ranges: list[tuple[int, int]], gone: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """What is left of ascending ranges without some others, ascending too."""
+    left = []
+    at = 0
+    for start, stop in ranges:
+        while at < len(gone) and gone[at][1] <= start:
+            at += 1
+        following = at
+        while following < len(gone) and gone[following][0] < stop:
+            if start < gone[following][0]:
+                left.append((start, gone[following][0]))
+            start = gone[following][1]
+            following += 1
+        if start < stop:
+            left.append((start, stop))
+    return left

@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 import attrs
 
 from nsqtx.broker.channel import Channel
+from nsqtx.broker.dead_letters import bury
 from nsqtx.broker.errors import Exiting
+from nsqtx.broker.recovery import recover
 from nsqtx.broker.topic import Topic
 from nsqtx.interfaces import IStore, ITopicLog, StorageError
 from nsqtx.wire.names import is_ephemeral
@@ -26,6 +28,8 @@ class Settings:
     mem_queue_size: int = 10000
     latency_quantiles: Sequence[float] = ()
     latency_window: int = 600 * 10**9
+    #: How often a channel may deliver a message unless it has a limit of its own; 0: any number.
+    max_attempts: int = 0
 
 
 def _ignore(*_: object) -> None:
@@ -101,7 +105,7 @@ class Broker:
         :raises StorageError: a log cannot be read.
         """
         for name in self.store.topics():
-            self._add_topic(name).recover(known.get(name, ()))
+            recover(self._add_topic(name), known.get(name, ()))
 
     def delete_topic(self, name: str) -> None:
         """Delete a topic with its channels and messages; consumers are disconnected.
@@ -164,6 +168,8 @@ class Broker:
         for channel in list(self._busy):
             if not channel.scan(now):
                 self._busy.discard(channel)
+            elif channel.dead_letters:
+                bury(self, channel)
 
     def tick(self) -> None:
         """Write checkpoints that are no longer true, and let logs do theirs; once a second."""

@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 
 from nsqtx.broker.backlog import Backlog
+from nsqtx.broker.dead_letters import DeadLetters
 from nsqtx.broker.errors import Exiting, TooManyConsumers
 from nsqtx.broker.locality import FAR, LocalCounts, Locality, nearest
 from nsqtx.broker.quantile import LatencyWindow
@@ -41,7 +42,8 @@ class Channel:
     """One copy of a topic's messages, shared out among its consumers.
 
     A message of a channel is in exactly one place: in the `backlog` (never sent), in flight with a
-    subscription, `deferred` or `requeued`, or finished, which is no place at all.
+    subscription, `deferred` or `requeued`, on its way to the dead letters, or finished, which is no
+    place at all.
 
     ``changed`` is called whenever the checkpoint is no longer true, ``wake`` when `scan` has
     something to look for, ``emptied`` when the last consumer leaves, ``failed`` with a text when
@@ -57,6 +59,7 @@ class Channel:
     wake: Callable[[Channel], None]
     emptied: Callable[[Channel], None]
     failed: Callable[[str], None]
+    dead_letters: DeadLetters
     latency: LatencyWindow | None = None
     deferred: DeferredMessages = attrs.Factory(DeferredMessages)
     paused: bool = False
@@ -76,10 +79,15 @@ class Channel:
     sample_at: int = 1
     #: Why the log could not be read when it was last tried.
     read_failure: str | None = None
+    #: How often a message may be delivered; 0: any number of times.
+    max_attempts: int = attrs.field(init=False)
     #: There once a consumer came whose distance matters (`nsqtx.broker.locality`).
     local: LocalCounts | None = None
     _turn: int = 0
     _pumping: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        self.max_attempts = self.dead_letters.limit
 
     @property
     def ephemeral(self) -> bool:
@@ -88,13 +96,13 @@ class Channel:
 
     @property
     def depth(self) -> int:
-        """Messages ready to be delivered."""
-        return len(self.backlog) + len(self.requeued)
+        """Messages ready to be delivered, and those that wait to become dead letters."""
+        return len(self.backlog) + len(self.requeued) + len(self.dead_letters)
 
     @property
     def backend_depth(self) -> int:
         """Those of them that are only in the log."""
-        return self.backlog.behind + self.requeued.spilled
+        return self.backlog.behind + self.requeued.spilled + self.dead_letters.waiting.spilled
 
     @property
     def in_flight_count(self) -> int:
@@ -137,10 +145,20 @@ class Channel:
             self.deferred.put(due, position, 0, record if keep else None)
         self.wake(self)
 
+    def receive_again(self, records: list[bytes]) -> None:
+        """Messages that were dead letters of this channel, ready now, with attempts from 0."""
+        self.message_count += len(records)
+        for record in records:
+            self.requeued.put(record)
+        self.pump()
+
     def requeue(self, record: bytes, delay: int) -> None:
         """A consumer gave a message back, to be delivered again after ``delay`` ns."""
         self.requeue_count += 1
-        if delay > 0:
+        if self.max_attempts and attempts_of(record) >= self.max_attempts:
+            self.dead_letters.waiting.put(next_frame(record))
+            self.wake(self)
+        elif delay > 0:
             kept = record if self.backlog.log is None else None
             position = position_of(id_of(record))
             self.deferred.put(self.now() + delay, position, attempts_of(record), kept)
@@ -279,23 +297,50 @@ class Channel:
 
     def scan(self, now: int) -> bool:
         """Take back what has timed out, let go what is due. False: nothing is left to wait for."""
-        requeued = self.requeued
         self.sample_at = 1
         for owner in self.owners():
             for frame in owner.expire(now):
                 self.timeout_count += 1
-                requeued.put(frame)
+                self._queue((attempts_of(frame) - 1) & 0xFFFF).put(frame)
                 self.changed()
         self.departed = [owner for owner in self.departed if owner.in_flight]
         for _, position, attempts, record in self.deferred.take_due(now):
-            if record is None:
-                requeued.put_position(position, attempts)
-            else:
-                requeued.put(next_frame(record) if attempts else record)
+            self._put_again(position, attempts, record)
             self.changed()
         self.pump()
-        waiting = bool(self.deferred) or self.read_failure is not None
-        return waiting or any(owner.in_flight for owner in self.owners())
+        waiting = self.deferred or self.dead_letters or self.read_failure is not None
+        return bool(waiting) or any(owner.in_flight for owner in self.owners())
+
+    # Messages that come again.
+
+    def _queue(self, attempts: int) -> RequeuedMessages:
+        """Where a message that was delivered so often waits: to be sent, or to be buried."""
+        spent = 0 < self.max_attempts <= attempts
+        return self.dead_letters.waiting if spent else self.requeued
+
+    def _put_again(self, position: int, attempts: int, record: bytes | None) -> None:
+        queue = self._queue(attempts)
+        if record is None:
+            queue.put_position(position, attempts)
+        else:
+            queue.put(next_frame(record) if attempts else record)
+
+    def limit_attempts(self, max_attempts: int | None, topic: str = "") -> None:
+        """Set how often a message may be delivered (0: any number of times, None: the default),
+        and the dead-letter topic (empty: the default). It counts for all that waits, too.
+        """
+        letters = self.dead_letters
+        letters.max_attempts, letters.own_topic = max_attempts, topic
+        letters.retry_at = 0
+        self.max_attempts = letters.limit
+        for _, position, attempts, frame in letters.waiting.take_all() + self.requeued.take_all():
+            if frame is None:
+                self._queue(attempts).put_position(position, attempts)
+            else:
+                self._queue(attempts).put(frame)
+        self.changed()
+        self.wake(self)
+        self.pump()
 
     # What an operator does.
 
@@ -317,6 +362,7 @@ class Channel:
             self.local.emptied(self.backlog.read_count)
         self.requeued.clear()
         self.deferred.clear()
+        self.dead_letters.clear()
         for owner in self.owners():
             owner.in_flight.clear()
         self.departed.clear()
@@ -340,13 +386,22 @@ class Channel:
         ]
         pending += self.requeued.pending()
         pending += self.deferred.pending()
+        letters = self.dead_letters
+        pending += letters.pending()
         return ChannelState(
-            self.name, self.paused, len(self.backlog), self.backlog.unread(), pending
+            self.name,
+            self.paused,
+            len(self.backlog),
+            self.backlog.unread(),
+            pending,
+            letters.max_attempts,
+            letters.own_topic,
         )
 
     def restore(self, state: ChannelState, end: int) -> None:
         """Become what a checkpoint says; ``end`` is where its topic's log ended then."""
         self.paused = state.paused
+        self.limit_attempts(state.max_attempts, state.dead_letter_topic)
         self.backlog.tail = end
         for start, stop in state.ranges:
             self.backlog.leave(start, stop, 0)
@@ -355,8 +410,8 @@ class Channel:
             if due:
                 self.deferred.put(due, position, attempts, None)
             else:
-                self.requeued.put_position(position, attempts)
-        if self.deferred:
+                self._put_again(position, attempts, None)
+        if self.deferred or self.dead_letters:
             self.wake(self)
 
     def stats(self) -> dict[str, Any]:

@@ -5,7 +5,15 @@ The texts are those that nsqd puts behind ``failed`` in its errors (nsqd-tcp sec
 
 from __future__ import annotations
 
-__all__ = ["BrokerError", "Draining", "Exiting", "NotInFlight", "NotOwner", "TooManyConsumers"]
+__all__ = [
+    "BrokerError",
+    "DeadLetterLoop",
+    "Draining",
+    "Exiting",
+    "NotInFlight",
+    "NotOwner",
+    "TooManyConsumers",
+]
 
 
 class BrokerError(Exception):
@@ -24,6 +32,13 @@ class Draining(BrokerError):
 
     def __init__(self) -> None:
         super().__init__("draining")
+
+
+class DeadLetterLoop(BrokerError):
+    """Dead letters of a topic would come back to it."""
+
+    def __init__(self) -> None:
+        super().__init__("they would come back")
 
 
 class NotInFlight(BrokerError):

@@ -109,6 +109,12 @@ class RequeuedMessages:
         spilled = islice(self._spilled, count - len(found))
         return found + [(0, position, attempts, None) for position, attempts in spilled]
 
+    def take_all(self) -> list[Delayed]:
+        """Take all of them, in their order."""
+        entries = self.first(len(self))
+        self.clear()
+        return entries
+
     def pending(self) -> Iterator[Pending]:
         """All of them, for the checkpoint."""
         for frame in self._frames:

@@ -49,6 +49,18 @@ def _topic(
     }
 
 
+def _dead_letters(channel: Channel) -> dict[str, Any]:
+    """Only of channels that have, or had, a limit: the original shows nothing of the kind."""
+    letters = channel.dead_letters
+    if not channel.max_attempts and not letters.count:
+        return {}
+    return {
+        "max_attempts": channel.max_attempts,
+        "dead_letter_topic": letters.topic,
+        "dead_letter_count": letters.count,
+    }
+
+
 def _channel(broker: Broker, channel: Channel, topic: str, clients: bool) -> dict[str, Any]:
     windows = [] if channel.latency is None else [channel.latency]
     subscribers = [each.subscriber for each in channel.subscriptions]
@@ -58,4 +70,5 @@ def _channel(broker: Broker, channel: Channel, topic: str, clients: bool) -> dic
         "clients": [each.stats(topic) for each in subscribers] if clients else None,
         "paused": channel.paused,
         "e2e_processing_latency": summary(windows, broker.settings.latency_quantiles, broker.now()),
+        **_dead_letters(channel),
     }

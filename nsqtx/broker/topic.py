@@ -7,7 +7,7 @@ channel starts there. That one idea gives NSQ's rules for all of those cases.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -16,11 +16,12 @@ import attrs
 from nsqtx.broker.backlog import Backlog
 from nsqtx.broker.channel import Channel
 from nsqtx.broker.commit import Commit
+from nsqtx.broker.dead_letters import DeadLetters, dead_letter_name
 from nsqtx.broker.errors import Exiting
 from nsqtx.broker.quantile import LatencyWindow
 from nsqtx.broker.returned import DeferredMessages, RequeuedMessages
-from nsqtx.interfaces import Batch, ChannelState, ITopicLog, StorageError, TopicState
-from nsqtx.wire.frames import HEADER_SIZE, pack_records, restored_record
+from nsqtx.interfaces import ChannelState, ITopicLog, StorageError, TopicState
+from nsqtx.wire.frames import HEADER_SIZE, pack_records, renamed
 from nsqtx.wire.guid import make_ids
 from nsqtx.wire.names import is_ephemeral
 
@@ -143,9 +144,10 @@ class Topic:
         """Count messages that are in the log, and hand them on."""
         self.message_count += len(records)
         self.message_bytes += size - HEADER_SIZE * len(records)
-        self._hand_on(first, records, size, due)
+        self.hand_on(first, records, size, due)
 
-    def _hand_on(self, first: int, records: list[bytes], size: int, due: int) -> None:
+    def hand_on(self, first: int, records: list[bytes], size: int, due: int) -> None:
+        """Give messages that are in the log to all channels, or hold them."""
         stop = first + len(records)
         keep = self.log is None
         holding = self.holding
@@ -166,21 +168,75 @@ class Topic:
             self.held.tail = stop
         self.end = stop
 
-    def take_over(self, stored: list[bytes], channel: str | None) -> None:
-        """Append messages from a disk queue of the original: for that channel alone, or held.
+    # Messages that are moved here from another topic.
 
-        Nothing is handed on, and only a checkpoint makes them more than bytes in the log: the
-        caller sees to that, and to `release`. All is to be called before the topic is used.
+    def adopt(self, messages: list[bytes], channel: str = "", origin: str = "") -> Commit:
+        """Take in records of another topic, under new ids, as if they had never been delivered.
 
-        :raises StorageError: the log refused.
+        ``channel`` and ``origin`` as in `nsqtx.interfaces.Batch`. Once the commit is done without
+        an error, the other topic may forget them: they survive what a publish survives at this
+        topic's durability, and a kill at every durability.
+
+        :raises Exiting, StorageError: as `publish`.
         """
-        assert self.log is not None
-        first, count = self.log.end, len(stored)
+        if self.exiting:
+            raise Exiting
+        log = self.log
+        count = len(messages)
+        first = self.end if log is None else log.end
         ids = make_ids(first, count, self.settings.node_id)
-        self.log.append(count, b"".join(map(restored_record, stored, ids)))
-        backlog = self.held if channel is None else self.channels[channel].backlog
-        backlog.leave(first, first + count, count)
-        self.end = first + count
+        records = list(map(renamed, messages, ids))
+        if log is not None:
+            if self.channels_unsaved:
+                self.checkpoint()
+            log.append(count, b"".join(records), 0, channel, origin)
+        self.changed(self)
+        commit = Commit()
+        adopted = partial(self._adopted, commit, first, records, channel)
+        if log is not None and log.must_commit:
+            log.commit(adopted)
+        else:
+            adopted(None)
+        return commit
+
+    def _adopted(
+        self,
+        commit: Commit,
+        first: int,
+        records: list[bytes],
+        channel: str,
+        error: StorageError | None,
+    ) -> None:
+        if error is None and not self.exiting:
+            if channel:
+                self.hand_to(channel, first, records)
+            else:
+                self._accept(first, records, sum(map(len, records)), 0)
+        commit.finish(error)
+
+    def hand_to(self, name: str, first: int, records: list[bytes]) -> None:
+        """Give messages that are in the log to one channel, if there is such a one.
+
+        For the others they are a hole. A topic that holds messages does not hold these: they were
+        handed on before.
+        """
+        stop = first + len(records)
+        if self.holding:
+            self.held.receive(first, stop, [], 0)
+        else:
+            for channel in self.channels.values():
+                channel.backlog.receive(first, stop, [], 0)
+            self.held.tail = stop
+        self.end = stop
+        if name in self.channels:
+            self.channels[name].receive_again(records)
+
+    def forget(self, gone: list[tuple[int, int]]) -> None:
+        """Hold what is in these ranges, full of records, no more: another topic has it."""
+        self.held.forget(gone)
+        if not self.held.unread():
+            self.held.tail = self.end
+        self.changed(self)
 
     def release(self) -> None:
         """Hand what is held to the channels, if nothing stands in the way any more."""
@@ -226,13 +282,14 @@ class Topic:
             return channel
         if self.exiting:
             raise Exiting
-        channel = self._add_channel(name)
+        channel = self.add_channel(name)
         self.changed(self)
         self.channel_made(self, channel)
         self.release()
         return channel
 
-    def _add_channel(self, name: str) -> Channel:
+    def add_channel(self, name: str) -> Channel:
+        """Make a channel and tell nobody."""
         settings = self.settings
         latency = None
         if settings.latency_quantiles:
@@ -247,6 +304,11 @@ class Topic:
             self.wake,
             self._channel_emptied,
             self.failed,
+            DeadLetters(
+                RequeuedMessages(self.log, settings.mem_queue_size),
+                dead_letter_name(self.name, name),
+                settings.max_attempts,
+            ),
             latency,
         )
         channel.backlog.tail = self.held.cursor
@@ -333,48 +395,3 @@ class Topic:
             if part.pending:
                 floor = min(floor, min(part.pending)[0])
         return floor
-
-    def recover(self, known_channels: Iterable[str] = ()) -> None:
-        """Become what the log says: the newest checkpoint, and what was appended after it.
-
-        ``known_channels`` are used only if there is no checkpoint: they get all of the log.
-
-        :raises StorageError: the log cannot be read.
-        """
-        assert self.log is not None
-        state = self.log.load()
-        start = 0
-        if state is None:
-            for name in known_channels:
-                self._add_channel(name)
-            self.held.tail = 0
-        else:
-            start = self.end = state.end
-            self.paused = state.paused
-            self._restore_held(state.held, state.end)
-            for part in state.channels:
-                self._add_channel(part.name).restore(part, state.end)
-            # Before what comes later: the checkpoint may have been taken between the making of
-            # the first channel and handing it what was held.
-            self.release()
-        for batch in self.log.replay(start):
-            self._replay(batch)
-        end, self.end = self.end, self.log.end
-        self.held.skip(end, self.end)
-        for channel in self.channels.values():
-            channel.backlog.skip(end, self.end)
-            channel.message_count = 0
-        self.release()
-
-    def _restore_held(self, held: ChannelState, end: int) -> None:
-        self.held.tail = end
-        for start, stop in held.ranges:
-            self.held.leave(start, stop, 0)
-        self.held.behind = held.ready
-        for position, attempts, due in held.pending:
-            self.held_deferred.put(due, position, attempts, None)
-
-    def _replay(self, batch: Batch) -> None:
-        """A batch that no checkpoint knows: as if it were published just now, but for the log."""
-        size = sum(map(len, batch.records))
-        self._hand_on(batch.first, batch.records, size, batch.due)

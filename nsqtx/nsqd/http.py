@@ -22,6 +22,7 @@ from nsqtx.broker.errors import Exiting
 from nsqtx.broker.stats import topic_stats
 from nsqtx.broker.topic import Topic
 from nsqtx.interfaces import StorageError
+from nsqtx.nsqd.dead_letters import add_dead_letter_routes, limit_of, set_limit
 from nsqtx.nsqd.mpub import BadMpub, split_binary, split_text
 from nsqtx.nsqd.peek import add_peek_routes
 from nsqtx.nsqd.stats_text import stats_text
@@ -215,10 +216,12 @@ class NsqdApi:
     def create_channel(self, request: ApiRequest) -> str:
         """Make a channel of an existing topic, if there is none of that name."""
         topic, name = self._topic_and_channel(request)
+        limit = limit_of(self, topic, name, query_of(request))
         try:
-            topic.get_channel(name)
+            channel = topic.get_channel(name)
         except Exiting:
             raise ApiError(503, "EXITING") from None
+        set_limit(self, topic, channel, limit)
         return ""
 
     @app.route("/channel/delete", methods=["POST"])
@@ -346,6 +349,7 @@ class NsqdApi:
         except ValueError:
             raise ApiError(400, "INVALID_VALUE") from None
 
+    add_dead_letter_routes(app)
     add_peek_routes(app)
     add_metrics_route(app)
     add_debug_routes(app)

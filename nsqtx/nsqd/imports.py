@@ -15,6 +15,7 @@ import attrs
 from twisted.logger import Logger
 
 from nsqtx.broker.broker import Broker
+from nsqtx.broker.recovery import take_over
 from nsqtx.broker.topic import Topic
 from nsqtx.interfaces import StorageError
 from nsqtx.storage.diskqueue import DiskQueue, QueueFiles
@@ -132,7 +133,7 @@ class DiskQueueImport:
         for owner, queue in queues:
             messages = DiskQueue(volume, queue, self.max_msg_size, volume.report).messages()
             for batch in _batches(messages):
-                topic.take_over(batch, owner)
+                take_over(topic, batch, owner)
                 count += len(batch)
                 size += sum(map(len, batch))
                 if size >= STRETCH:

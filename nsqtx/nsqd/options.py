@@ -6,6 +6,7 @@ import socket
 
 import attrs
 
+from nsqtx.broker.dead_letters import MAX_ATTEMPTS
 from nsqtx.durations import HOUR, MILLISECOND, MINUTE, SECOND
 from nsqtx.kinds import (
     BOOL,
@@ -155,6 +156,11 @@ class NsqdOptions:
     output_buffer_timeout: int = option(
         DURATION, 250 * MILLISECOND, "shown to clients; messages are never held back"
     )
+    max_attempts: int = option(
+        INT,
+        0,
+        "deliveries after which a channel moves a message to its dead-letter topic; 0: never",
+    )
     max_channel_consumers: int = option(INT, 0, "consumers of a channel; 0: any number")
 
     statsd_address: str = option(STRING, "", "UDP address of a statsd")
@@ -264,4 +270,6 @@ def start_error(options: NsqdOptions) -> str | None:
     for name in ("mem_queue_size", "drain_timeout"):
         if getattr(options, name) < 0:
             return f"--{name.replace('_', '-')} must not be negative"
+    if not 0 <= options.max_attempts <= MAX_ATTEMPTS:
+        return f"--max-attempts must be [0,{MAX_ATTEMPTS}]"
     return None

@@ -87,6 +87,7 @@ class NsqdService(SteeredService):
                 mem_queue_size=options.mem_queue_size,
                 latency_quantiles=options.e2e_processing_latency_percentile,
                 latency_window=options.e2e_processing_latency_window_time,
+                max_attempts=options.max_attempts,
             ),
             on_change=self._changed,
             on_failure=self._report,

@@ -56,10 +56,18 @@ def _topic(topic: dict[str, Any], now: int) -> Iterator[str]:
             f" depth: {channel['depth']:<5} be-depth: {channel['backend_depth']:<5}"
             f" inflt: {channel['in_flight_count']:<4} def: {channel['deferred_count']:<4}"
             f" re-q: {channel['requeue_count']:<5} timeout: {channel['timeout_count']:<5}"
-            f" msgs: {channel['message_count']:<8} e2e%: {_latencies(channel)}\n"
+            f" msgs: {channel['message_count']:<8} e2e%: {_latencies(channel)}"
+            f"{_dead_letters(channel)}\n"
         )
         for client in channel["clients"] or ():
             yield f"        {_client(client, now)}\n"
+
+
+def _dead_letters(channel: dict[str, Any]) -> str:
+    """Only of channels with a limit; the original has no column for this."""
+    if "dead_letter_count" not in channel:
+        return ""
+    return f" dead: {channel['dead_letter_count']} (after {channel['max_attempts']})"
 
 
 def _client(client: dict[str, Any], now: int) -> str:

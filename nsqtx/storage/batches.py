@@ -8,9 +8,14 @@
          8     8  first         position of the first record
         16     4  count         how many records
         20     4  length        of the records, in bytes
-        24     8  due           ns since the epoch, 0 for an ordinary batch
+        24     8  due           ns since the epoch, 0 for an ordinary batch; bits 63 and 62: note
         32     4  header CRC    of the bytes 8 to 32
-        36     …  records       each a message frame, see nsqtx.wire.frames
+        36     …  note          only with bit 63 or 62 of ``due``: its length (1 byte), and text
+         …     …  records       each a message frame, see nsqtx.wire.frames
+
+A note is the name of the only channel that gets the records (bit 63), or says which channel they
+come from as dead letters (bit 62). Readers go by ``due``: what is not 0 is not for all channels at
+once, but for bit 62 alone.
 
 Numbers are big-endian, both CRCs are CRC-32 started from the mark. One CRC over all is what a
 reader checks; the header's own is for when that fails: then the length can still be trusted, and
@@ -24,7 +29,17 @@ from __future__ import annotations
 from struct import Struct
 from zlib import crc32
 
-__all__ = ["HEADER_SIZE", "Row", "has_header", "header_row", "pack_batch", "take_batches"]
+__all__ = [
+    "FROM_CHANNEL",
+    "HEADER_SIZE",
+    "Row",
+    "has_header",
+    "header_row",
+    "pack_batch",
+    "split_note",
+    "take_batches",
+    "with_note",
+]
 
 #: First position, count, due time, the records joined (None: damaged), offset after the batch.
 Row = tuple[int, int, int, bytes | None, int]
@@ -32,6 +47,27 @@ Row = tuple[int, int, int, bytes | None, int]
 _FIELDS = Struct(">QIIQ")
 _HEADER = Struct(">4sIQIIQI")
 HEADER_SIZE = _HEADER.size
+
+FOR_CHANNEL = 1 << 63
+FROM_CHANNEL = 1 << 62
+_DUE = FROM_CHANNEL - 1
+
+
+def with_note(data: bytes, due: int, channel: str, origin: str) -> tuple[bytes, int]:
+    """Records and due time of a batch for one channel, or from one, as `pack_batch` takes them."""
+    note = (channel or origin).encode("ascii")
+    flag = FOR_CHANNEL if channel else FROM_CHANNEL
+    return b"".join((bytes((len(note),)), note, data)), due | flag
+
+
+def split_note(due: int, body: bytes) -> tuple[int, str, str, bytes]:
+    """Due time, channel, origin and records of a batch with or without a note."""
+    if due < FROM_CHANNEL:
+        return due, "", "", body
+    start = 1 + body[0]
+    note = body[1:start].decode("ascii")
+    names = (note, "") if due & FOR_CHANNEL else ("", note)
+    return due & _DUE, *names, body[start:]
 
 
 def pack_batch(mark: bytes, first: int, count: int, data: bytes, due: int) -> bytes:

@@ -10,12 +10,15 @@
         28     …  state; what follows it in the file means nothing
 
     state    1 flags (1 paused, 2 clean) · 8 end · 4 number of channels · held · channels
+             · 4 number of limits · limits; nothing if there are none
     channel  1 length of the name · name · 1 flags (1 paused, 2 some are deferred) · 8 ready ·
              4 number of ranges · 4 number of pending
              · ranges      8 start, 8 stop each
              · positions   8 each         of the pending messages
              · attempts    4 each
              · due times   8 each, only with flag 2
+    limit    1 length of the channel's name · name · 1 length of the dead-letter topic's name
+             (0: not set) · name · 4 most attempts (2**32 - 1: not set)
 
 Big-endian. The columns of the pending messages stand one after the other because a channel may
 have a million of them, and columns are packed at C speed.
@@ -29,6 +32,7 @@ from array import array
 from collections.abc import Iterable
 from itertools import chain
 from struct import Struct
+from typing import Any
 from zlib import crc32
 
 import attrs
@@ -42,6 +46,8 @@ _HEADER = Struct(">8sQQ")
 _HEADER_SIZE = _HEADER.size + 4
 _STATE = Struct(">BQI")
 _CHANNEL = Struct(">BQII")
+_NUMBER = Struct(">I")
+_NOT_SET = 2**32 - 1
 
 _PAUSED = 1
 _CLEAN = 2
@@ -63,6 +69,7 @@ def encode_checkpoint(sequence: int, state: TopicState) -> bytes:
     parts = [_STATE.pack(flags, state.end, len(state.channels))]
     for channel in (state.held, *state.channels):
         _encode_channel(channel, parts)
+    _encode_limits(state.channels, parts)
     return _sealed(sequence, b"".join(parts))
 
 
@@ -103,8 +110,10 @@ def decode_checkpoint(data: bytes) -> TopicState | None:
         flags, end, count = reader.take(_STATE)
         held = _decode_channel(reader)
         channels = [_decode_channel(reader) for _ in range(count)]
+        limits = _decode_limits(reader)
     except (struct.error, ValueError):  # another format with a good CRC
         return None
+    channels = [attrs.evolve(each, **limits.get(each.name, {})) for each in channels]
     return TopicState(end, bool(flags & _PAUSED), held, channels, bool(flags & _CLEAN))
 
 
@@ -140,6 +149,35 @@ def _decode_channel(reader: _Reader) -> ChannelState:
         pending = list(map(Pending, positions, attempts))
     ranges = list(zip(bounds[::2], bounds[1::2], strict=True))
     return ChannelState(name, bool(flags & _PAUSED), ready, ranges, pending)
+
+
+def _encode_limits(channels: Iterable[ChannelState], parts: list[bytes]) -> None:
+    """Last, so that a version that knows no limits reads all the rest."""
+    limited = [c for c in channels if c.max_attempts is not None or c.dead_letter_topic]
+    if not limited:
+        return
+    parts.append(_NUMBER.pack(len(limited)))
+    for channel in limited:
+        most = _NOT_SET if channel.max_attempts is None else channel.max_attempts
+        for text in (channel.name, channel.dead_letter_topic):
+            parts += (bytes((len(text),)), text.encode())
+        parts.append(_NUMBER.pack(most))
+
+
+def _decode_limits(reader: _Reader) -> dict[str, dict[str, Any]]:
+    """By channel, the fields of its state that were set."""
+    limits: dict[str, dict[str, Any]] = {}
+    if reader.at == len(reader.data):
+        return limits
+    (count,) = reader.take(_NUMBER)
+    for _ in range(count):
+        name, topic = reader.text(), reader.text()
+        (most,) = reader.take(_NUMBER)
+        limits[name] = {
+            "max_attempts": None if most == _NOT_SET else most,
+            "dead_letter_topic": topic,
+        }
+    return limits
 
 
 def _column(code: str, numbers: Iterable[int]) -> bytes:

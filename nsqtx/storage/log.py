@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from zope.interface import implementer
 
 from nsqtx.interfaces import Batch, ITopicLog, StorageError, TopicState
+from nsqtx.storage.batches import with_note
 from nsqtx.storage.directory import TopicDirectory
 from nsqtx.storage.handles import Handles
 from nsqtx.storage.layout import ROOT, encode_topic
@@ -90,12 +91,19 @@ class TopicLog:
 
     # Writing.
 
-    def append(self, count: int, data: bytes, due: int = 0) -> None:
+    def append(
+        self, count: int, data: bytes, due: int = 0, channel: str = "", origin: str = ""
+    ) -> None:
         """See `nsqtx.interfaces.ITopicLog.append`."""
         if self.closed:
             raise StorageError("exiting")
         first = self.end
-        if self._write_through:
+        noted = channel or origin
+        if noted:
+            data, due = with_note(data, due, channel, origin)
+            # Another log lets go of these messages, so they must not wait in memory.
+            self._write_behind()
+        if noted or self._write_through:
             self._writer.write(first, count, data, due)
             if not self.must_commit:
                 self._written()

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from nsqtx.interfaces import Batch
-from nsqtx.storage.batches import Row
+from nsqtx.storage.batches import FROM_CHANNEL, Row, split_note
 from nsqtx.storage.segment import SCAN_SIZE, Segment
 from nsqtx.storage.segments import Segments
 from nsqtx.storage.unwritten import Unwritten
@@ -89,7 +89,9 @@ class LogReader:
                 continue
             if first >= stop:
                 return stop
-            if body is not None and not due:
+            if body is not None and (not due or due == FROM_CHANNEL):
+                if due:
+                    body = split_note(due, body)[3]
                 found = [body] if count == 1 else split_records(body)
                 if first < start or end > stop:
                     found = found[max(0, start - first) : stop - first]
@@ -118,12 +120,12 @@ class LogReader:
             if at == len(rows) or position < rows[at][0]:
                 found.append(None)
                 continue
-            first, _, _, body, _ = rows[at]
+            first, _, due, body, _ = rows[at]
             if body is None:
                 found.append(None)
                 continue
             if records is None:
-                records = split_records(body)
+                records = split_records(split_note(due, body)[3])
             found.append(records[position - first])
         return found
 
@@ -160,8 +162,9 @@ class LogReader:
         for first, count, due, body, _ in rows:
             if first + count <= start or body is None:
                 continue
+            due, channel, origin, body = split_note(due, body)
             records = split_records(body)
             if first < start:
                 records = records[start - first :]
                 first = start
-            yield Batch(first, records, due)
+            yield Batch(first, records, due, channel, origin)

@@ -34,6 +34,7 @@ __all__ = [
     "error",
     "id_of",
     "pack_records",
+    "renamed",
     "response",
     "restored_record",
     "split_records",
@@ -114,6 +115,11 @@ def restored_record(stored: bytes, id: bytes) -> bytes:
 def with_attempts(record: bytes, attempts: int) -> bytes:
     """The same message with other attempts, modulo 65536."""
     return record[:16] + (attempts & 0xFFFF).to_bytes(2, "big") + record[18:]
+
+
+def renamed(record: bytes, id: bytes) -> bytes:
+    """The same message under another id, as if it had never been delivered."""
+    return b"".join((record[:16], b"\0\1", id, record[34:]))
 
 
 def split_records(data: bytes) -> list[bytes]:

@@ -38,11 +38,13 @@ class ListLog:
         if self.refuse_reads is not None:
             raise StorageError(self.refuse_reads)
 
-    def append(self, count: int, data: bytes, due: int = 0) -> None:
+    def append(
+        self, count: int, data: bytes, due: int = 0, channel: str = "", origin: str = ""
+    ) -> None:
         self._check()
         records = split_records(data)
         assert len(records) == count
-        self.batches.append(Batch(self.end, records, due))
+        self.batches.append(Batch(self.end, records, due, channel, origin))
         self.end += count
 
     def commit(self, done: Callable[[StorageError | None], None]) -> None:
@@ -58,7 +60,7 @@ class ListLog:
             if end <= start or batch.first >= stop:
                 continue
             position = min(end, stop)
-            if not batch.due:
+            if not batch.due and not batch.channel:
                 records += batch.records[max(0, start - batch.first) : position - batch.first]
             if sum(map(len, records)) >= size:
                 return records, position
@@ -77,7 +79,7 @@ class ListLog:
         for batch in list(self.batches):
             skip = max(0, start - batch.first)
             if skip < len(batch.records):
-                yield Batch(batch.first + skip, batch.records[skip:], batch.due)
+                yield attrs.evolve(batch, first=batch.first + skip, records=batch.records[skip:])
 
     def save(self, state: TopicState) -> None:
         self._check()
