@@ -150,7 +150,7 @@ class History(RuleBasedStateMachine):
         for batch in log.replay(0):
             for i, record in enumerate(batch.records):
                 position = batch.first + i
-                if batch.due:
+                if batch.due or batch.channel:
                     deferred.add(position)
                     pending = [p for part in (state.held, *state.channels) for p in part.pending]
                     if position not in {p.position for p in pending}:

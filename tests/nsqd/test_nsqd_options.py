@@ -124,6 +124,7 @@ OURS = [
     Row("log-format", "log_format", "json", "json", "text"),
     Row("sigterm-mode", "sigterm_mode", "drain", "drain", "stop"),
     Row("drain-timeout", "drain_timeout", "1s", SECOND, 30 * SECOND),
+    Row("max-attempts", "max_attempts", "5", 5, 0),
 ]
 ROWS = TABLE + OURS
 
