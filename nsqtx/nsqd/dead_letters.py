@@ -100,7 +100,8 @@ def _redrive(api: NsqdApi, redrive: Redrive) -> Any:
         while not redrive.done:
             commit = redrive.step()
             yield _done(commit)
-            yield deferLater(api.clock, 0)
+            if not redrive.done:
+                yield deferLater(api.clock, 0)
     except (BrokerError, StorageError) as error:
         _log.error(
             "redrive of {topic}:{channel} stopped after {count} - {error}",
