@@ -41,6 +41,16 @@ def test_parts() -> None:
     assert len(RECORD) == frames.HEADER_SIZE + 5
 
 
+def test_renaming() -> None:
+    """Another id, attempts from the beginning, all else as it was."""
+    again = frames.renamed(frames.with_attempts(RECORD, 7), b"f" * 16)
+    assert frames.id_of(again) == b"f" * 16
+    assert frames.attempts_of(again) == 1
+    assert frames.timestamp_of(again) == frames.timestamp_of(RECORD)
+    assert frames.body_of(again) == frames.body_of(RECORD)
+    assert frames.split_records(again) == [again]
+
+
 @pytest.mark.parametrize(("attempts", "kept"), [(2, 2), (65535, 65535), (65536, 0), (65537, 1)])
 def test_attempts(attempts: int, kept: int) -> None:
     """Attempts are counted modulo 65536, and nothing else of a record changes."""

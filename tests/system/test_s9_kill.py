@@ -1,0 +1,110 @@
+"""S9: a real nsqd, killed while messages become dead letters and while they come back."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+import time
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.blockinghttp import get, post
+from tests.support.daemon import Daemon
+from tests.support.wireclient import ClosedByPeer, WireClient
+
+BODIES = {b"%d" % i for i in range(6000)}
+DLQ = "t.c.dlq"
+
+
+def figures(daemon: Daemon, topic: str) -> Any:
+    """A topic in /stats."""
+    topics = json.loads(get(daemon.http, f"/stats?format=json&topic={topic}")[1])["topics"]
+    return topics[0] if topics else {"depth": 0}
+
+
+def until_dead(daemon: Daemon, count: int) -> None:
+    """Wait until the dead-letter topic has so many."""
+    deadline = time.monotonic() + 30
+    while figures(daemon, DLQ)["depth"] < count:
+        assert time.monotonic() < deadline, f"no {count} dead letters"
+        time.sleep(0.01)
+
+
+def give_up(daemon: Daemon) -> None:
+    """A consumer that gives everything back, until nsqd is gone or it has nothing more."""
+    try:
+        with WireClient(daemon.tcp, timeout=3) as client:
+            client.subscribe("t", "c", ready=500)
+            while True:
+                client.requeue(client.read_message().id)
+    except (ClosedByPeer, OSError):
+        pass
+
+
+def redrive(daemon: Daemon) -> None:
+    """Ask for a redrive, which nsqd may not live to answer."""
+    with contextlib.suppress(OSError, HTTPException):
+        post(daemon.http, "/channel/redrive?topic=t&channel=c")
+
+
+def consume(daemon: Daemon, topic: str, channel: str, least: int) -> list[bytes]:
+    """All messages of a channel, which are at least so many."""
+    bodies: list[bytes] = []
+    if not least:
+        return bodies
+    with WireClient(daemon.tcp, timeout=10) as client:
+        client.subscribe(topic, channel, ready=2500)
+        while len(bodies) < least:
+            message = client.read_message()
+            bodies.append(message.body)
+            client.finish(message.id)
+    return bodies
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("durability", ["memory", "os", "fsync"])
+def test_s9_dead_letters_survive_sigkill(tmp_path: Path, durability: str) -> None:
+    """Killed on the way to the dead letters, then on the way back: every message is somewhere."""
+    flag = f"--durability={durability}"
+    with Daemon(tmp_path, flag) as daemon:
+        post(daemon.http, "/topic/create?topic=t")
+        assert post(daemon.http, "/channel/create?topic=t&channel=c&max_attempts=1")[0] == 200
+        with WireClient(daemon.tcp) as client:
+            bodies = sorted(BODIES)
+            for start in range(0, len(bodies), 1000):
+                client.publish_many("t", bodies[start : start + 1000])
+        time.sleep(2.5 if durability == "memory" else 0)  # until they are written
+        consumer = threading.Thread(target=give_up, args=(daemon,), daemon=True)
+        consumer.start()
+        until_dead(daemon, 1000)
+        daemon.kill()
+        consumer.join()
+    with Daemon(tmp_path, flag) as daemon:
+        channel = figures(daemon, "t")["channels"][0]
+        dead = figures(daemon, DLQ)["depth"]
+        assert channel["max_attempts"] == 1
+        assert channel["depth"] + dead >= len(BODIES)
+        consumer = threading.Thread(target=give_up, args=(daemon,), daemon=True)
+        consumer.start()
+        until_dead(daemon, len(BODIES))
+        consumer.join()
+        redriving = threading.Thread(target=redrive, args=(daemon,), daemon=True)
+        redriving.start()
+        while not figures(daemon, "t")["channels"][0]["depth"]:
+            time.sleep(0.001)
+        daemon.kill()
+        redriving.join()
+    with Daemon(tmp_path, flag) as daemon:
+        post(daemon.http, "/channel/dead_letter?topic=t&channel=c&max_attempts=0")
+        depth = figures(daemon, "t")["channels"][0]["depth"]
+        assert depth > 0
+        found = consume(daemon, "t", "c", depth)
+        status, body = post(daemon.http, "/channel/redrive?topic=t&channel=c")
+        assert status == 200
+        found += consume(daemon, "t", "c", json.loads(body)["count"])
+        assert BODIES - set(found) == set()
+        assert figures(daemon, DLQ)["depth"] == 0
