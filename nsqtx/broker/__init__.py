@@ -23,10 +23,13 @@ channel that has caught up, goes out to one consumer of each, and is gone when a
                                                                  │ due
                                                           RequeuedMessages
 
+With a limit of deliveries, what would go to RequeuedMessages once too often goes to DeadLetters, and
+from there to another topic (`nsqtx.broker.dead_letters`).
+
 `Broker.scan` looks after deadlines and due times, `Broker.tick` after checkpoints: the cursor and
 the unfinished messages of each channel. Recovery is the newest checkpoint, and then the log after
 it, replayed through the same code as a publish.
 
 The law that the tests hold every history to: what a channel received is what is ready, in flight,
-deferred or finished.
+deferred, finished or a dead letter.
 """

@@ -69,4 +69,4 @@ class DeadLetterHistory(History):
 
 
 TestDeadLetterHistory = DeadLetterHistory.TestCase
-TestDeadLetterHistory.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
+TestDeadLetterHistory.settings = settings(max_examples=20, stateful_step_count=40, deadline=None)
