@@ -49,7 +49,8 @@ def peek_held(backlog: Backlog, limit: int) -> list[Peeked]:
 
     :raises StorageError: the log cannot be read.
     """
-    return [Peeked(record, 0) for record in backlog.first(limit)]
+    # Attempts in a record are those of its next delivery: an imported one may have had some.
+    return [Peeked(each, (attempts_of(each) - 1) & 0xFFFF) for each in backlog.first(limit)]
 
 
 def peek_deferred(deferred: DeferredMessages, log: ITopicLog | None, limit: int) -> list[Peeked]:

@@ -309,6 +309,13 @@ def test_what_makes_no_sense_below_0_is_refused(text: str) -> None:
     assert start_error(options_of(text)) == f"{text.partition('=')[0]} must not be negative"
 
 
+@pytest.mark.parametrize("limit", ["-1", "65536"])
+def test_a_limit_of_attempts_is_a_number_of_16_bits(limit: str) -> None:
+    """Attempts are no larger on the wire."""
+    refused = "--max-attempts must be [0,65535]"
+    assert start_error(options_of(f"--max-attempts={limit}")) == refused
+
+
 def test_an_interval_of_statsd_that_makes_no_sense_is_refused() -> None:
     """The original ends when it is to push; without a statsd it does not matter."""
     interval = "--statsd-interval=0s"
