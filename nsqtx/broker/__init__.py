@@ -23,8 +23,8 @@ channel that has caught up, goes out to one consumer of each, and is gone when a
                                                                  │ due
                                                           RequeuedMessages
 
-With a limit of deliveries, what would go to RequeuedMessages once too often goes to DeadLetters, and
-from there to another topic (`nsqtx.broker.dead_letters`).
+With a limit of deliveries, what would go to RequeuedMessages once too often goes to DeadLetters,
+and from there to another topic (`nsqtx.broker.dead_letters`).
 
 `Broker.scan` looks after deadlines and due times, `Broker.tick` after checkpoints: the cursor and
 the unfinished messages of each channel. Recovery is the newest checkpoint, and then the log after
