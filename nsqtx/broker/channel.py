@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import attrs
 
@@ -251,7 +250,8 @@ class Channel:
     @property
     def drop_count(self) -> int:
         """Messages that were dropped because there was no room and no log to leave them in."""
-        return self.backlog.drop_count + self.requeued.drop_count
+        queues = (self.backlog, self.requeued, self.dead_letters.waiting)
+        return sum(queue.drop_count for queue in queues)
 
     # Consumers.
 
@@ -305,7 +305,7 @@ class Channel:
                 self.changed()
         self.departed = [owner for owner in self.departed if owner.in_flight]
         for _, position, attempts, record in self.deferred.take_due(now):
-            self._put_again(position, attempts, record)
+            self.put_again(position, attempts, record)
             self.changed()
         self.pump()
         waiting = self.deferred or self.dead_letters or self.read_failure is not None
@@ -318,7 +318,8 @@ class Channel:
         spent = 0 < self.max_attempts <= attempts
         return self.dead_letters.waiting if spent else self.requeued
 
-    def _put_again(self, position: int, attempts: int, record: bytes | None) -> None:
+    def put_again(self, position: int, attempts: int, record: bytes | None) -> None:
+        """A message that was delivered so often; its record, unless that is in the log."""
         queue = self._queue(attempts)
         if record is None:
             queue.put_position(position, attempts)
@@ -397,40 +398,3 @@ class Channel:
             letters.max_attempts,
             letters.own_topic,
         )
-
-    def restore(self, state: ChannelState, end: int) -> None:
-        """Become what a checkpoint says; ``end`` is where its topic's log ended then."""
-        self.paused = state.paused
-        self.limit_attempts(state.max_attempts, state.dead_letter_topic)
-        self.backlog.tail = end
-        for start, stop in state.ranges:
-            self.backlog.leave(start, stop, 0)
-        self.backlog.behind = state.ready
-        for position, attempts, due in state.pending:
-            if due:
-                self.deferred.put(due, position, attempts, None)
-            else:
-                self._put_again(position, attempts, None)
-        if self.deferred or self.dead_letters:
-            self.wake(self)
-
-    def stats(self) -> dict[str, Any]:
-        """The counters of this channel in ``/stats`` up to ``timeout_count``."""
-        counted = {
-            "channel_name": self.name,
-            "depth": self.depth,
-            "backend_depth": self.backend_depth,
-            "in_flight_count": self.in_flight_count,
-            "deferred_count": self.deferred_count,
-            "message_count": self.message_count,
-        }
-        local = self.local or LocalCounts()
-        memory_counts = {
-            "zone_local_msg_count": local.zone,
-            "region_local_msg_count": local.region,
-            "global_msg_count": max(0, self.memory_count - local.zone - local.region),
-        }
-        counted.update({key: count for key, count in memory_counts.items() if count})
-        counted["requeue_count"] = self.requeue_count
-        counted["timeout_count"] = self.timeout_count
-        return counted

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from nsqtx.broker.channel import Channel
 from nsqtx.broker.topic import Topic
 from nsqtx.interfaces import Batch, ChannelState
 from nsqtx.wire.frames import restored_record
@@ -32,7 +33,7 @@ def recover(topic: Topic, known_channels: Iterable[str] = ()) -> None:
         topic.paused = state.paused
         _restore_held(topic, state.held, state.end)
         for part in state.channels:
-            topic.add_channel(part.name).restore(part, state.end)
+            _restore_channel(topic.add_channel(part.name), part, state.end)
         # Before what comes later: the checkpoint may have been taken between the making of
         # the first channel and handing it what was held.
         topic.release()
@@ -53,6 +54,23 @@ def _restore_held(topic: Topic, held: ChannelState, end: int) -> None:
     topic.held.behind = held.ready
     for position, attempts, due in held.pending:
         topic.held_deferred.put(due, position, attempts, None)
+
+
+def _restore_channel(channel: Channel, state: ChannelState, end: int) -> None:
+    """``end`` is where the log ended when the checkpoint was taken."""
+    channel.paused = state.paused
+    channel.limit_attempts(state.max_attempts, state.dead_letter_topic)
+    channel.backlog.tail = end
+    for start, stop in state.ranges:
+        channel.backlog.leave(start, stop, 0)
+    channel.backlog.behind = state.ready
+    for position, attempts, due in state.pending:
+        if due:
+            channel.deferred.put(due, position, attempts, None)
+        else:
+            channel.put_again(position, attempts, None)
+    if channel.deferred or channel.dead_letters:
+        channel.wake(channel)
 
 
 def _replay(topic: Topic, batch: Batch) -> None:

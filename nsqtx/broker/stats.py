@@ -6,10 +6,11 @@ from typing import Any
 
 from nsqtx.broker.broker import Broker
 from nsqtx.broker.channel import Channel
+from nsqtx.broker.locality import LocalCounts
 from nsqtx.broker.quantile import summary
 from nsqtx.broker.topic import Topic
 
-__all__ = ["topic_stats"]
+__all__ = ["channel_counters", "topic_stats"]
 
 
 def topic_stats(
@@ -61,11 +62,33 @@ def _dead_letters(channel: Channel) -> dict[str, Any]:
     }
 
 
+def channel_counters(channel: Channel) -> dict[str, Any]:
+    """The counters of a channel in ``/stats`` up to ``timeout_count``."""
+    counted = {
+        "channel_name": channel.name,
+        "depth": channel.depth,
+        "backend_depth": channel.backend_depth,
+        "in_flight_count": channel.in_flight_count,
+        "deferred_count": channel.deferred_count,
+        "message_count": channel.message_count,
+    }
+    local = channel.local or LocalCounts()
+    memory_counts = {
+        "zone_local_msg_count": local.zone,
+        "region_local_msg_count": local.region,
+        "global_msg_count": max(0, channel.memory_count - local.zone - local.region),
+    }
+    counted.update({key: count for key, count in memory_counts.items() if count})
+    counted["requeue_count"] = channel.requeue_count
+    counted["timeout_count"] = channel.timeout_count
+    return counted
+
+
 def _channel(broker: Broker, channel: Channel, topic: str, clients: bool) -> dict[str, Any]:
     windows = [] if channel.latency is None else [channel.latency]
     subscribers = [each.subscriber for each in channel.subscriptions]
     return {
-        **channel.stats(),
+        **channel_counters(channel),
         "client_count": len(subscribers),
         "clients": [each.stats(topic) for each in subscribers] if clients else None,
         "paused": channel.paused,

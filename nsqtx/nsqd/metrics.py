@@ -87,6 +87,12 @@ _CHANNEL_FIGURES: tuple[Figure[Channel], ...] = (
         lambda c: c.drop_count,
         True,
     ),
+    Figure(
+        "dead_letters",
+        "Messages moved to the dead-letter topic.",
+        lambda c: c.dead_letters.count,
+        True,
+    ),
     Figure("clients", "Number of consumers.", lambda c: len(c.subscriptions)),
     Figure("paused", "1 if paused.", lambda c: c.paused),
 )

@@ -229,7 +229,7 @@ def test_empty_forgets_everything() -> None:
     consumer, subscription = bench.consumer(2)
     subscription.requeue(consumer.ids[0], 5 * SECOND)
     bench.channel.empty()
-    assert bench.channel.stats()["depth"] == bench.channel.in_flight_count == 0
+    assert bench.channel.depth == bench.channel.in_flight_count == 0
     assert bench.channel.deferred_count == 0
     assert subscription.finish(consumer.ids[1:2]) == consumer.ids[1:2]
     bench.pass_time(6)

@@ -6,6 +6,7 @@ import pytest
 
 from nsqtx.broker.broker import Broker
 from nsqtx.broker.locality import Locality, Place, locality
+from nsqtx.broker.stats import channel_counters
 from nsqtx.broker.subscription import Subscription
 from tests.support.brokers import SECOND, make_broker
 from tests.support.lists import ListStore
@@ -29,7 +30,7 @@ def consumer(
 
 def counts(broker: Broker) -> list[int]:
     """Zone-local, region-local and global messages of the channel, in ``/stats``."""
-    stats = broker.topics["t"].channels["c"].stats()
+    stats = channel_counters(broker.topics["t"].channels["c"])
     return [stats.get(f"{name}_msg_count", 0) for name in ("zone_local", "region_local", "global")]
 
 

@@ -90,7 +90,7 @@ def test_figures_of_topics_and_channels(nsqd: Nsqd) -> None:
     for name, value in {
         "depth": 2, "backend_depth": 0, "in_flight": 0, "deferred": 1, "messages_total": 4,
         "requeued_messages_total": 2, "timed_out_messages_total": 0, "clients": 1, "paused": 1,
-        "dropped_messages_total": 0, "oldest_message_age_seconds": 3,
+        "dropped_messages_total": 0, "dead_letters_total": 0, "oldest_message_age_seconds": 3,
         "processing_seconds_count": 1, "processing_seconds_sum": 2,
         "end_to_end_latency_seconds_count": 1, "end_to_end_latency_seconds_sum": 2,
     }.items():  # fmt: skip
