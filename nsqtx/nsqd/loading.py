@@ -6,7 +6,13 @@ from collections.abc import Callable, Iterable
 
 from nsqtx.broker.broker import Broker
 from nsqtx.nsqd.imports import DiskQueueImport
-from nsqtx.storage.metadata import ChannelMetadata, TopicMetadata, read_metadata
+from nsqtx.storage.metadata import (
+    FILE_NAME,
+    ChannelMetadata,
+    DamagedMetadata,
+    TopicMetadata,
+    read_metadata,
+)
 from nsqtx.storage.store import Store
 
 __all__ = ["described", "load_data_path"]
@@ -21,7 +27,18 @@ def load_data_path(
     :raises StorageError: the disk refused.
     """
     volume = store.volume
-    known = read_metadata(volume.files, volume.root, warn)
+    try:
+        known = read_metadata(volume.files, volume.root, warn)
+    except DamagedMetadata as error:
+        if not store.topics():
+            raise
+        # It is written without a sync, so a power cut may leave it empty. Our logs know better.
+        try:
+            volume.files.rename(FILE_NAME, f"{FILE_NAME}.damaged")
+        except OSError as why:
+            raise volume.refused("rename", FILE_NAME, why) from why
+        warn(f"{error}; it is kept as {FILE_NAME}.damaged, and the logs say which topics there are")
+        known = None
     store.start()
     queues = DiskQueueImport(store, broker, max_msg_size, warn)
     queues.resume()

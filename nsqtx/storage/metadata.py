@@ -20,6 +20,7 @@ from nsqtx.wire.names import is_ephemeral, valid_name
 __all__ = [
     "FILE_NAME",
     "ChannelMetadata",
+    "DamagedMetadata",
     "Metadata",
     "MetadataError",
     "TopicMetadata",
@@ -34,6 +35,10 @@ FILE_NAME = "nsqd.dat"
 
 class MetadataError(Exception):
     """``nsqd.dat`` cannot be used. The text is the one that the original logs."""
+
+
+class DamagedMetadata(MetadataError):
+    """What is in ``nsqd.dat`` makes no sense."""
 
 
 @attrs.frozen
@@ -170,7 +175,8 @@ def _field(document: dict[str, Any], key: str, kind: type, where: str, go_type: 
 def read_metadata(files: IFiles, root: str, warn: Callable[[str], None]) -> Metadata | None:
     """Read ``nsqd.dat`` of the data path ``root``; None when there is none.
 
-    :raises MetadataError: it cannot be read or used.
+    :raises MetadataError: it cannot be read.
+    :raises DamagedMetadata: it cannot be used.
     """
     try:
         data = files.read(FILE_NAME)
@@ -183,7 +189,8 @@ def read_metadata(files: IFiles, root: str, warn: Callable[[str], None]) -> Meta
     try:
         return decode_metadata(data, warn)
     except ValueError as error:
-        raise MetadataError(f"failed to parse metadata in {root}/{FILE_NAME} - {error}") from error
+        text = f"failed to parse metadata in {root}/{FILE_NAME} - {error}"
+        raise DamagedMetadata(text) from error
 
 
 def write_metadata(volume: Volume, data: bytes, sync: bool) -> None:
