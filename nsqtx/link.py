@@ -6,7 +6,7 @@ from typing import Any
 
 import attrs
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.interfaces import IPushProducer, ITransport
+from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
 __all__ = ["Link"]
@@ -136,12 +136,3 @@ class Link:
 
     def stopProducing(self) -> None:
         """The connection is gone; `connectionLost` does what there is to do."""
-
-
-def remote_address(transport: ITransport) -> tuple[str, str]:
-    """The peer's host and ``host:port``; of a Unix socket, nothing and ``@`` (nsqd-tcp 1)."""
-    peer = transport.getPeer()
-    if not isinstance(peer, (IPv4Address, IPv6Address)):
-        return "", "@"
-    host = peer.host.removeprefix("::ffff:")  # IPv4 on a socket that takes both
-    return host, f"[{host}]:{peer.port}" if ":" in host else f"{host}:{peer.port}"

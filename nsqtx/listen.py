@@ -17,20 +17,22 @@ import os
 import socket
 from typing import Any
 
-from twisted.internet.address import UNIXAddress
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IListeningPort, IProtocolFactory
+from twisted.internet.interfaces import IAddress, IListeningPort, IProtocolFactory
 from twisted.python.failure import Failure
 
 __all__ = [
     "BACKLOG",
     "ENDPOINTS",
     "ListenError",
+    "address_text",
     "listen",
     "listening_text",
     "port_number",
+    "remote_address",
     "split_address",
 ]
 
@@ -164,7 +166,20 @@ def listening_text(port: IListeningPort) -> str:
     host: Any = port.getHost()
     if isinstance(host, UNIXAddress):
         return os.fsdecode(host.name) if host.name else ""
-    return f"[{host.host}]:{host.port}" if ":" in host.host else f"{host.host}:{host.port}"
+    return address_text(host.host, host.port)
+
+
+def address_text(host: str, port: int) -> str:
+    """``host:port``, or ``[v6]:port``: what `split_address` takes apart."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def remote_address(peer: IAddress) -> tuple[str, str]:
+    """A peer's host and ``host:port``; of a Unix socket, nothing and ``@`` (nsqd-tcp 1)."""
+    if not isinstance(peer, (IPv4Address, IPv6Address)):
+        return "", "@"
+    host = peer.host.removeprefix("::ffff:")  # IPv4 on a socket that takes both
+    return host, address_text(host, peer.port)
 
 
 def port_number(port: IListeningPort) -> int:

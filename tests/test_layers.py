@@ -21,7 +21,7 @@ ALLOWED = {
     "kinds": "durations",
     "options": "kinds durations",
     "listen": "",
-    "connections": "",
+    "connections": "link",
     "link": "",
     "tls": "",
     "ports": "listen",
@@ -33,7 +33,7 @@ ALLOWED = {
     "program": "logs options reload run signals",
     "broker": "wire interfaces histogram",
     "storage": "wire interfaces histogram",
-    "web": "wire options durations histogram",
+    "web": "wire options durations histogram listen",
     "cluster": "wire",
     "nsqd": "wire interfaces histogram options kinds durations listen connections link tls ports "
     "logs run program signals storage broker web cluster",

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from twisted.internet.interfaces import IListeningPort
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.interfaces import IAddress, IListeningPort
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.selectreactor import SelectReactor
 
@@ -21,6 +22,7 @@ from nsqtx.listen import (
     listen,
     listening_text,
     port_number,
+    remote_address,
     split_address,
 )
 
@@ -249,3 +251,17 @@ def test_a_path_that_cannot_be_made(own: OwnReactor, address: str, reason: str) 
     said = said_of(own, address)
     assert said.startswith(f"listen ({address}) failed - listen unix {address}: bind: ")
     assert reason in said
+
+
+@pytest.mark.parametrize(
+    ("address", "text"),
+    [
+        (IPv4Address("TCP", "10.0.0.1", 5), "10.0.0.1:5"),
+        (IPv6Address("TCP", "::1", 5), "[::1]:5"),
+        (IPv6Address("TCP", "::ffff:10.0.0.1", 5), "10.0.0.1:5"),
+        (UNIXAddress(b"/tmp/x"), "@"),
+    ],
+)
+def test_remote_address(address: IAddress, text: str) -> None:
+    """Peers are written as NSQ does, also IPv4 ones of a socket that takes both."""
+    assert remote_address(address)[1] == text

@@ -190,7 +190,7 @@ def https_port(body: bytes) -> int:
     except ValueError:
         return 0
     port = fields.get("https_port") if isinstance(fields, dict) else None
-    return port if isinstance(port, int) and 0 < port < 65536 else 0
+    return port if type(port) is int and 0 < port < 65536 else 0
 
 
 def at_https(url: str, port: int) -> str:

@@ -63,11 +63,7 @@ def decode_answer(data: bytes) -> AuthState:
     :raises AuthError: something is wrong anywhere in it. Then nothing of it counts.
     """
     try:
-        answer = gojson.decode(data, Fields)
-        if answer is None:
-            answer = Fields([])
-        if not isinstance(answer, Fields):
-            raise ValueError("not an object")
+        answer = gojson.decode_fields(data)
         ttl = answer.integer("ttl")
         if ttl <= 0:
             raise ValueError(f"ttl is {ttl}")

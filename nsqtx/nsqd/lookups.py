@@ -23,7 +23,7 @@ from nsqtx.broker.errors import BrokerError
 from nsqtx.broker.topic import Topic
 from nsqtx.cluster.http import ApiClient, RequestFailed
 from nsqtx.interfaces import StorageError
-from nsqtx.listen import split_address
+from nsqtx.listen import address_text, split_address
 from nsqtx.nsqd.lookup_peer import LookupPeer, registration
 from nsqtx.nsqd.node import Node
 from nsqtx.version import NSQ_VERSION
@@ -169,9 +169,8 @@ class Lookups:
             return []
         asked = []
         for info in known:
-            host = info.broadcast_address
-            host = f"[{host}]" if ":" in host else host
-            url = f"http://{host}:{info.http_port}/channels?topic={quote_plus(topic)}"
+            place = address_text(info.broadcast_address, info.http_port)
+            url = f"http://{place}/channels?topic={quote_plus(topic)}"
             log.info("CI: querying nsqlookupd {url}", url=url)
             asked.append(self._ask(url))
         answers: list[tuple[bool, Any]] = await DeferredList(asked, consumeErrors=True)

@@ -5,20 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from twisted.internet.address import IPv4Address
-from twisted.internet.interfaces import (
-    IAddress,
-    IDelayedCall,
-    IHalfCloseableProtocol,
-    IReactorTime,
-    ITransport,
-)
-from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.interfaces import IAddress, IDelayedCall, ITransport
+from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from zope.interface import implementer
 
-from nsqtx.connections import ClosingFactory, cancel
-from nsqtx.link import Link, remote_address
+from nsqtx.connections import ClosingFactory, ServerProtocol, cancel
+from nsqtx.link import Link
+from nsqtx.listen import remote_address
 from nsqtx.nsqd.layers import Layers
 from nsqtx.nsqd.node import Node
 from nsqtx.nsqd.session import Session
@@ -28,38 +22,30 @@ __all__ = ["NsqdFactory", "NsqdProtocol"]
 
 log = Logger(namespace="nsqd.tcp")
 
-#: After a fatal error we send no more but read on for this long (seconds), so that the kernel does
-#: not answer bytes under way with a reset, which can cost the client the error frame.
-LINGER = 1.0
 #: The deadline is this much later (seconds) than the heartbeat that is due at the same moment.
 GRACE = 0.05
 
 
-@implementer(IHalfCloseableProtocol)
-class NsqdProtocol(Protocol):
+class NsqdProtocol(ServerProtocol):
     """One client's connection."""
 
     session: Session
-    link: Link
     #: What the session writes to: the link, or layers above it.
     _top: Link | Layers
     _receive: Callable[[bytes], None]
 
     def __init__(self, factory: NsqdFactory) -> None:
+        super().__init__(factory)
         self._factory = factory
-        self._clock: IReactorTime = factory.node.clock
         self._heartbeat: IDelayedCall | None = None
         self._deadline: IDelayedCall | None = None
-        self._linger: IDelayedCall | None = None
         self._upgrades: Upgrades | None = None
         self._blocked_since: float | None = None
-        self._read_closed = False
-        self._closing = False
 
     def connectionMade(self) -> None:
         assert self.transport is not None
         transport: ITransport = self.transport
-        host, address = remote_address(transport)
+        host, address = remote_address(transport.getPeer())
         log.info("TCP: new client({address})", address=address)
         self.link = Link(transport, self._blocked, self._unblocked)
         self.link.open()
@@ -87,21 +73,11 @@ class NsqdProtocol(Protocol):
 
     def readConnectionLost(self) -> None:
         """The client closed its sending side."""
-        self._read_closed = True
         if self._upgrades is None or self._closing:
-            self._input_ended()
+            super().readConnectionLost()
         else:
+            self._read_closed = True
             self._upgrades.layers.end()
-
-    def _input_ended(self) -> None:
-        """The client sends no more, and all that it sent was done."""
-        if self._closing:
-            self.link.close()  # it only lingered for this
-        else:
-            self.session.ended()  # which closes, maybe after a commit
-
-    def writeConnectionLost(self) -> None:
-        """We closed our sending side, in `close`."""
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         for call in (self._heartbeat, self._deadline, self._linger):
@@ -114,32 +90,17 @@ class NsqdProtocol(Protocol):
         log.info("PROTOCOL(V2): [{address}] exiting ioloop", address=self.session.address)
         self._factory.lost(self)
 
-    # What the factory wants (nsqtx.connections.ServerConnection).
-
-    def drop(self) -> None:
-        self.session.dropped()
-
-    def abort(self) -> None:
-        self.link.abort()
-
     # What the session wants (nsqtx.nsqd.session.Connection).
 
     def write(self, data: bytes) -> None:
         self._top.write(data)
 
     def close(self) -> None:
-        self._closing = True
         cancel(self._heartbeat)
         cancel(self._deadline)
         if self._upgrades is not None:
             self._upgrades.stop()
-        lingers = self._factory.lingers and not self._read_closed
-        if lingers and hasattr(self.transport, "loseWriteConnection"):
-            self._top.close_sending()
-            if self._linger is None:
-                self._linger = self._clock.callLater(LINGER, self.link.finish)
-        else:
-            self._top.close()
+        self._end(self._top)
 
     def hold(self, on: bool, reason: str = "held") -> None:
         self.link.hold(reason, on)

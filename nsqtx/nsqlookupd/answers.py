@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from nsqtx.nsqlookupd.registry import Producer, Registry, Topic
+from nsqtx.nsqlookupd.entries import Producer, Topic
+from nsqtx.nsqlookupd.registry import Registry
 from nsqtx.wire import gojson
 
 __all__ = ["channels_json", "debug_json", "lookup_json", "nodes_json", "topics_json"]

@@ -23,7 +23,7 @@ from nsqtx.nsqlookupd.answers import (
     nodes_json,
     topics_json,
 )
-from nsqtx.nsqlookupd.registry import Full
+from nsqtx.nsqlookupd.entries import Full
 from nsqtx.version import NSQ_VERSION
 from nsqtx.web.api import (
     ApiError,

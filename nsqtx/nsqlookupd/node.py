@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import attrs
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
+from nsqtx.nsqlookupd.entries import Limits
 from nsqtx.nsqlookupd.metrics import lookup_exposition
 from nsqtx.nsqlookupd.options import NsqlookupdOptions
-from nsqtx.nsqlookupd.registry import Limits, Registry
+from nsqtx.nsqlookupd.registry import Registry
 from nsqtx.nsqlookupd.waiters import Waiters
 from nsqtx.web.lag import ReactorLag
 

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from twisted.internet.interfaces import (
-    IAddress,
-    IDelayedCall,
-    IHalfCloseableProtocol,
-    ITransport,
-)
-from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.interfaces import IAddress, IDelayedCall, ITransport
+from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from zope.interface import implementer
 
-from nsqtx.connections import ClosingFactory, cancel
-from nsqtx.link import Link, remote_address
+from nsqtx.connections import ClosingFactory, ServerProtocol, cancel
+from nsqtx.link import Link
+from nsqtx.listen import remote_address
 from nsqtx.nsqlookupd.node import Node
 from nsqtx.nsqlookupd.session import Session
 
@@ -27,35 +22,29 @@ log = Logger(namespace="nsqlookupd.tcp")
 READ_SIZE = 1024
 #: How long a client may take to say the magic (seconds).
 MAGIC_TIMEOUT = 60.0
-#: After an error we send no more but read on for this long (seconds), so that the kernel does not
-#: answer bytes under way with a reset, which can cost the client the error.
-LINGER = 1.0
 
 
-@implementer(IHalfCloseableProtocol)
-class LookupProtocol(Protocol):
+class LookupProtocol(ServerProtocol):
     """One connection of an nsqd."""
 
     session: Session
-    link: Link
 
     def __init__(self, factory: LookupFactory) -> None:
+        super().__init__(factory)
         self._factory = factory
-        self._timer: IDelayedCall | None = None
-        self._read_closed = False
-        self._closing = False
+        self._no_magic_yet: IDelayedCall | None = None
 
     def connectionMade(self) -> None:
         assert self.transport is not None
         transport: ITransport = self.transport
-        _, address = remote_address(transport)
+        _, address = remote_address(transport.getPeer())
         log.info("TCP: new client({address})", address=address)
         self.link = Link(transport, lambda: None, lambda: None, buffer_size=READ_SIZE)
         self.link.open()
         self.session = Session(self._factory.node, self, address)
         self._factory.node.sessions[self.session] = None
         self._factory.opened(self)
-        self._timer = self._factory.node.clock.callLater(MAGIC_TIMEOUT, self._no_magic)
+        self._no_magic_yet = self._clock.callLater(MAGIC_TIMEOUT, self._no_magic)
 
     def _no_magic(self) -> None:
         if not self.session.opened:
@@ -72,30 +61,12 @@ class LookupProtocol(Protocol):
             self.session.closed = True
             self.link.abort()
 
-    def readConnectionLost(self) -> None:
-        """The client closed its sending side."""
-        self._read_closed = True
-        if self._closing:
-            self.link.close()  # it only lingered for this
-        else:
-            self.session.ended()
-
-    def writeConnectionLost(self) -> None:
-        """We closed our sending side, in `close`."""
-
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        cancel(self._timer)
+        for call in (self._no_magic_yet, self._linger):
+            cancel(call)
         self._factory.node.sessions.pop(self.session, None)
         self.session.lost()
         self._factory.lost(self)
-
-    # What the factory wants (nsqtx.connections.ServerConnection).
-
-    def drop(self) -> None:
-        self.session.dropped()
-
-    def abort(self) -> None:
-        self.link.abort()
 
     # What the session wants (nsqtx.nsqlookupd.session.Connection).
 
@@ -103,14 +74,8 @@ class LookupProtocol(Protocol):
         self.link.write(data)
 
     def close(self) -> None:
-        self._closing = True
-        cancel(self._timer)
-        lingers = self._factory.lingers and not self._read_closed
-        if lingers and hasattr(self.transport, "loseWriteConnection"):
-            self.link.close_sending()
-            self._timer = self._factory.node.clock.callLater(LINGER, self.link.finish)
-        else:
-            self.link.close()
+        cancel(self._no_magic_yet)
+        self._end(self.link)
 
 
 class LookupFactory(ClosingFactory):

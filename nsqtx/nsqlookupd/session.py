@@ -9,8 +9,8 @@ from typing import Protocol
 from twisted.logger import Logger
 
 from nsqtx.durations import format_duration
+from nsqtx.nsqlookupd.entries import Full, Producer, Registration
 from nsqtx.nsqlookupd.node import Node
-from nsqtx.nsqlookupd.registry import Full, Producer, Registration
 from nsqtx.version import NSQ_VERSION
 from nsqtx.wire import gojson
 from nsqtx.wire.errors import ProtocolError

@@ -7,7 +7,7 @@ from functools import partial
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-from nsqtx.nsqlookupd.registry import ANY
+from nsqtx.nsqlookupd.entries import ANY
 
 __all__ = ["Waiters"]
 

@@ -15,7 +15,7 @@ from io import BytesIO
 from urllib.parse import unquote_to_bytes
 
 from twisted.internet.defer import maybeDeferred
-from twisted.internet.interfaces import IAddress, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web import http
@@ -23,9 +23,10 @@ from twisted.web.resource import IResource
 from twisted.web.server import Request, Site
 
 from nsqtx.durations import format_duration
+from nsqtx.listen import remote_address
 from nsqtx.web.channel import ApiChannel
 
-__all__ = ["ApiRequest", "ApiSite", "BodyLimit", "remote_address"]
+__all__ = ["ApiRequest", "ApiSite", "BodyLimit"]
 
 #: Given method and path, how many bytes of body may be read; None: the body is not looked at.
 BodyLimit = Callable[[str, str], "int | None"]
@@ -36,15 +37,6 @@ _log = Logger()
 def no_bodies(method: str, path: str) -> int | None:
     """The limit of a site none of whose endpoints reads a body."""
     return None
-
-
-def remote_address(address: IAddress) -> str:
-    """A peer as NSQ writes it: ``ip:port``, or ``@`` for a Unix socket."""
-    host = getattr(address, "host", None)
-    if host is None:
-        return "@"
-    host = host.removeprefix("::ffff:")
-    return f"[{host}]:{address.port}" if ":" in host else f"{host}:{address.port}"  # type: ignore[attr-defined]
 
 
 class ApiRequest(Request):
@@ -188,6 +180,6 @@ class ApiSite(Site):
             "{status} {line} ({remote}) {elapsed}",
             status=request.code,
             line=request.request_line,
-            remote=remote_address(request.client),
+            remote=remote_address(request.client)[1],
             elapsed=format_duration(elapsed),
         )

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 import attrs
 
-__all__ = ["MAX_DEPTH", "Fields", "decode", "encode"]
+__all__ = ["MAX_DEPTH", "Fields", "decode", "decode_fields", "encode"]
 
 #: Arrays and objects inside each other; one more is an error.
 MAX_DEPTH = 10_000
@@ -222,6 +222,19 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _UNSAFE = re.compile("[<>&\u2028\u2029]")
 _SHORT_ESCAPE = re.compile(r"\\(.)")
 _LONG_ESCAPES = {"b": "\\u0008", "f": "\\u000c"}
+
+
+def decode_fields(data: bytes) -> Fields:
+    """The members of an object; ``null`` is one without any, as Go has it.
+
+    :raises ValueError: as `decode`, or it is something else.
+    """
+    fields = decode(data, Fields)
+    if fields is None:
+        return Fields([])
+    if not isinstance(fields, Fields):
+        raise ValueError("neither an object nor null")
+    return fields
 
 
 def encode(value: Any) -> bytes:

@@ -59,11 +59,7 @@ def parse_identify(body: bytes) -> Identify:
     :raises ProtocolError: ``E_BAD_BODY``, it is not JSON or a value has the wrong type.
     """
     try:
-        fields = gojson.decode(body, gojson.Fields)
-        if fields is None:
-            return Identify()
-        if not isinstance(fields, gojson.Fields):
-            raise ValueError("neither an object nor null")
+        fields = gojson.decode_fields(body)
         return Identify(
             client_id=fields.text("client_id"),
             hostname=fields.text("hostname"),

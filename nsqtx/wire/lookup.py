@@ -170,11 +170,7 @@ def parse_peer(body: bytes) -> PeerInfo:
     :raises ProtocolError: ``E_BAD_BODY``, it is no JSON object, or something required is missing.
     """
     try:
-        fields = gojson.decode(body, gojson.Fields)
-        if fields is None:
-            fields = gojson.Fields([])
-        if not isinstance(fields, gojson.Fields):
-            raise ValueError("neither an object nor null")
+        fields = gojson.decode_fields(body)
         # Never used, but it must be a string all the same.
         fields.text("remote_address")
         peer = PeerInfo(

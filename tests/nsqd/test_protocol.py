@@ -11,11 +11,12 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
 from nsqtx.broker.broker import Broker, Settings
+from nsqtx.connections import LINGER
 from nsqtx.nsqd.admission import Admission
 from nsqtx.nsqd.auth import decode_answer
 from nsqtx.nsqd.node import Node
 from nsqtx.nsqd.options import NsqdOptions
-from nsqtx.nsqd.protocol import LINGER, NsqdFactory, NsqdProtocol
+from nsqtx.nsqd.protocol import NsqdFactory, NsqdProtocol
 from nsqtx.wire import gojson
 from tests.support.authservers import ALL, AskedServers
 from tests.support.lists import ListLog, ListStore

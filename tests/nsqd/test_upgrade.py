@@ -2,109 +2,38 @@
 
 from __future__ import annotations
 
-import json
 import random
 import ssl
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import attrs
 import pytest
 from OpenSSL import SSL
 from twisted.internet.address import IPv4Address
 from twisted.internet.task import Clock
-from twisted.internet.testing import StringTransport
 
 from nsqtx.broker.broker import Broker, Settings
+from nsqtx.connections import LINGER
 from nsqtx.nsqd.node import Node
 from nsqtx.nsqd.options import NsqdOptions
-from nsqtx.nsqd.protocol import LINGER, NsqdFactory, NsqdProtocol
+from nsqtx.nsqd.protocol import NsqdFactory
 from nsqtx.nsqd.upgrade import HANDSHAKE_TIMEOUT
 from nsqtx.tls import ServerTls, TlsSettings
 from nsqtx.wire.codecs import Decoder, Encoder, make_deflate, make_snappy
 from tests.support.certificates import authority
 from tests.support.lists import ListStore
 from tests.support.tlsclient import TlsClient, client_context
-
-
-class SocketTransport(StringTransport):
-    """A transport in memory that can close its sending side and be aborted."""
-
-    write_closed = False
-    aborted = False
-
-    def setTcpNoDelay(self, on: bool) -> None:
-        """As asked."""
-
-    def setTcpKeepAlive(self, on: bool) -> None:
-        """As asked."""
-
-    def loseWriteConnection(self) -> None:
-        self.write_closed = True
-
-    def abortConnection(self) -> None:
-        self.aborted = True
-
-    def take(self) -> bytes:
-        """What was written since the last time."""
-        data: bytes = self.value()
-        self.clear()
-        return data
-
-
-def sized(body: bytes) -> bytes:
-    return len(body).to_bytes(4, "big") + body
-
-
-def frame(data: bytes, kind: int = 0) -> bytes:
-    return sized(kind.to_bytes(4, "big") + data)
-
-
-def identify(**fields: Any) -> bytes:
-    return b"IDENTIFY\n" + sized(json.dumps({"feature_negotiation": True, **fields}).encode())
-
-
-OK = frame(b"OK")
-HEARTBEAT = frame(b"_heartbeat_")
-PUB = b"PUB t\n" + sized(b"x")
-
-
-@attrs.define
-class Peer:
-    """A connection to nsqd, in memory."""
-
-    clock: Clock
-    node: Node
-    store: ListStore
-    protocol: NsqdProtocol
-    transport: SocketTransport
-
-    def send(self, data: bytes) -> bytes:
-        """Send raw bytes; the raw answer."""
-        self.protocol.dataReceived(data)
-        return self.transport.take()
-
-    def identify(self, **fields: Any) -> bytes:
-        """IDENTIFY; what came behind its answer."""
-        answer = self.send(identify(**fields))
-        return answer[4 + int.from_bytes(answer[:4], "big") :]
-
-    def shake_hands(self, client: TlsClient, early: bytes = b"") -> bytes:
-        """All of the handshake; the plain bytes that came with its end."""
-        plain = client.feed(b"")
-        while not client.secured:
-            plain = client.feed(self.send(client.output()))
-        last = client.output()
-        if early:
-            last += client.encrypt(early)
-        return plain + self.talk(client, last) if last else plain
-
-    def talk(self, client: TlsClient, data: bytes) -> bytes:
-        """Send encrypted bytes; the plain answer, of the next turns too."""
-        answer = client.feed(self.send(data))
-        self.clock.advance(0)
-        return answer + client.feed(self.transport.take())
+from tests.support.upgradepeer import (
+    HEARTBEAT,
+    OK,
+    PUB,
+    Peer,
+    SocketTransport,
+    frame,
+    identify,
+    sized,
+)
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from twisted.internet.task import Clock
 
+from nsqtx.nsqlookupd.entries import Producer
 from nsqtx.nsqlookupd.http import MAX_WAIT, LookupApi
 from nsqtx.nsqlookupd.node import Node
 from nsqtx.nsqlookupd.options import NsqlookupdOptions
-from nsqtx.nsqlookupd.registry import Producer
 from tests.support.http import Connection, Response, fetch, request_bytes
 from tests.support.lookup import peer
 

@@ -11,10 +11,11 @@ from twisted.internet.error import ConnectionDone
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
+from nsqtx.connections import LINGER
+from nsqtx.nsqlookupd.entries import ANY
 from nsqtx.nsqlookupd.node import Node
 from nsqtx.nsqlookupd.options import NsqlookupdOptions
-from nsqtx.nsqlookupd.protocol import LINGER, MAGIC_TIMEOUT, LookupFactory, LookupProtocol
-from nsqtx.nsqlookupd.registry import ANY
+from nsqtx.nsqlookupd.protocol import MAGIC_TIMEOUT, LookupFactory, LookupProtocol
 from nsqtx.nsqlookupd.session import SLICE
 from tests.support.http import TcpTransport
 from tests.support.logged import Logged

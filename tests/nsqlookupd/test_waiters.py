@@ -5,7 +5,7 @@ from __future__ import annotations
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 
-from nsqtx.nsqlookupd.registry import ANY
+from nsqtx.nsqlookupd.entries import ANY
 from nsqtx.nsqlookupd.waiters import Waiters
 
 

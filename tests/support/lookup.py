@@ -6,7 +6,8 @@ from typing import Any
 
 from twisted.internet.task import Clock
 
-from nsqtx.nsqlookupd.registry import Limits, Producer, Registry
+from nsqtx.nsqlookupd.entries import Limits, Producer
+from nsqtx.nsqlookupd.registry import Registry
 from nsqtx.wire.lookup import PeerInfo
 
 __all__ = ["SECOND", "Directory", "peer"]

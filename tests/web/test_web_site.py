@@ -7,12 +7,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
-from twisted.internet.interfaces import IAddress
 from twisted.logger import LogEvent, LogLevel, capturedLogs, formatEvent
 from twisted.web.resource import Resource
 
-from nsqtx.web.site import ApiSite, remote_address
+from nsqtx.web.site import ApiSite
 from tests.support.http import Connection, fetch, request_bytes
 from tests.support.webapp import ShowApi
 
@@ -66,20 +64,6 @@ def test_what_is_logged(api: ShowApi, method: str, target: str, logged: bool) ->
     with capturedLogs() as logs:
         fetch(api.site, method, target)
     assert len(lines(logs)) == logged
-
-
-@pytest.mark.parametrize(
-    ("address", "text"),
-    [
-        (IPv4Address("TCP", "10.0.0.1", 5), "10.0.0.1:5"),
-        (IPv6Address("TCP", "::1", 5), "[::1]:5"),
-        (IPv6Address("TCP", "::ffff:10.0.0.1", 5), "10.0.0.1:5"),
-        (UNIXAddress(b"/tmp/x"), "@"),
-    ],
-)
-def test_remote_address(address: IAddress, text: str) -> None:
-    """Peers are written as NSQ does, also IPv4 ones of a socket that takes both."""
-    assert remote_address(address) == text
 
 
 def test_absolute_target(api: ShowApi) -> None:
