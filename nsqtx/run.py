@@ -44,7 +44,6 @@ __all__ = [
     "raise_file_limit",
     "read_command_line",
     "run_in_foreground",
-    "settle_heap",
     "twistd_stream",
 ]
 
@@ -109,7 +108,7 @@ def raise_file_limit() -> None:
             pass
 
 
-def settle_heap() -> None:
+def _settle_heap() -> None:
     """Tell the garbage collector that what there is will stay, and to look seldom for more.
 
     Messages in flight are tuples, registrations are in dicts: the default thresholds would have it
@@ -143,6 +142,7 @@ def run_in_foreground(reactor: Any, service: IService, program: str, form: str =
             failed(Failure(), "")
             reactor.stop()
         else:
+            _settle_heap()
             reactor.addSystemEventTrigger("before", "shutdown", stop)
 
     def stop() -> Any:
@@ -183,6 +183,7 @@ class TwistdService(MultiService):
         except StartError as error:
             self._fail(str(error))
             raise
+        _settle_heap()
 
 
 def fail_under_twistd(

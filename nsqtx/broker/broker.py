@@ -54,10 +54,12 @@ class Broker:
     autostart: bool = True
     topics: dict[str, Topic] = attrs.Factory(dict)
     exiting: bool = False
-    _busy: set[Channel] = attrs.Factory(set)
-    _dirty: set[Topic] = attrs.Factory(set)
+    # Dicts and not sets, whose order is that of addresses in memory: with the same past comes the
+    # same future.
+    _busy: dict[Channel, None] = attrs.Factory(dict)
+    _dirty: dict[Topic, None] = attrs.Factory(dict)
     #: Topics whose logs want to be ticked.
-    _unsettled: set[Topic] = attrs.Factory(set)
+    _unsettled: dict[Topic, None] = attrs.Factory(dict)
     _rests: dict[Topic, float] = attrs.Factory(dict)
 
     def now(self) -> int:
@@ -88,7 +90,7 @@ class Broker:
             log,
             self.now,
             self._changed,
-            self._busy.add,
+            self._busy.setdefault,
             self._channel_made,
             self._channel_gone,
             self.on_failure,
@@ -123,8 +125,8 @@ class Broker:
     def _forget(self, topic: Topic) -> None:
         """Drop a topic that is in no table any more."""
         topic.close()
-        self._dirty.discard(topic)
-        self._unsettled.discard(topic)
+        self._dirty.pop(topic, None)
+        self._unsettled.pop(topic, None)
         self._rests.pop(topic, None)
         if topic.log is not None:
             self.store.delete(topic.name)
@@ -137,7 +139,7 @@ class Broker:
         self.on_change("channel made", topic, channel)
 
     def _channel_gone(self, topic: Topic, channel: Channel) -> None:
-        self._busy.discard(channel)
+        self._busy.pop(channel, None)
         if not channel.ephemeral and not topic.exiting:
             self.checkpoint(topic)
         self.on_change("channel gone", topic, channel)
@@ -148,13 +150,13 @@ class Broker:
 
     def checkpoint(self, topic: Topic) -> bool:
         """Write a topic's checkpoint now. False: the disk refused, it is tried again later."""
-        self._dirty.discard(topic)
-        self._unsettled.add(topic)
+        self._dirty.pop(topic, None)
+        self._unsettled[topic] = None
         began = self.seconds()
         try:
             topic.checkpoint()
         except StorageError as error:
-            self._dirty.add(topic)
+            self._dirty[topic] = None
             self.on_failure(f"checkpoint of topic {topic.name} failed - {error}")
             return False
         took = self.seconds() - began
@@ -167,7 +169,7 @@ class Broker:
         now = self.now()
         for channel in list(self._busy):
             if not channel.scan(now):
-                self._busy.discard(channel)
+                self._busy.pop(channel, None)
             elif channel.dead_letters:
                 bury(self, channel)
 
@@ -180,7 +182,7 @@ class Broker:
                 self.checkpoint(topic)
         for topic in list(self._unsettled):
             if topic.log is None or not self._tick_log(topic.log, topic.name):
-                self._unsettled.discard(topic)
+                self._unsettled.pop(topic, None)
 
     def _tick_log(self, log: ITopicLog, name: str) -> bool:
         try:
@@ -191,8 +193,8 @@ class Broker:
 
     def _changed(self, topic: Topic) -> None:
         """The checkpoint of a topic is no longer true, and its log may have something to do."""
-        self._dirty.add(topic)
-        self._unsettled.add(topic)
+        self._dirty[topic] = None
+        self._unsettled[topic] = None
 
     def stop(self) -> list[str]:
         """Take no more messages, write everything down. Returns what went wrong."""

@@ -8,9 +8,9 @@ changed in between needs no memory.
 
 from __future__ import annotations
 
-import random
 import struct
 from collections.abc import Callable, Iterable
+from random import Random
 from typing import Any
 
 import attrs
@@ -68,10 +68,10 @@ def peer_info(answer: bytes) -> PeerInfo:
         raise LookupdError(f"IDENTIFY was answered {answer[:100]!r}") from error
 
 
-def pause(failures: int) -> float:
+def pause(failures: int, random: Random) -> float:
     """Seconds to wait after so many attempts in a row that failed."""
     longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(failures - 1, 10))
-    return random.uniform(longest / 10, longest)  # noqa: S311
+    return random.uniform(longest / 10, longest)
 
 
 class LookupPeer:
@@ -89,6 +89,7 @@ class LookupPeer:
         identity: Callable[[], dict[str, Any]],
         registrations: Callable[[], Iterable[tuple[str, str]]],
         max_answer: int,
+        random: Random,
     ) -> None:
         self.address = address
         #: What it said of itself when it was last connected.
@@ -99,6 +100,7 @@ class LookupPeer:
         self._registrations = registrations
         self._connection: LookupConnection | None = None
         self._endpoint = endpoint
+        self._random = random
         self._clock = clock
         self._factory = Factory.forProtocol(lambda: LookupConnection(clock, max_answer))
         self._factory.noisy = False
@@ -182,7 +184,7 @@ class LookupPeer:
             )
             self._settle()
             failures += 1
-            await deferLater(self._clock, pause(failures))
+            await deferLater(self._clock, pause(failures, self._random))
 
     def _settle(self) -> None:
         self._tried = True

@@ -8,6 +8,7 @@ channel misses it; the wait is bounded, publishing goes on meanwhile, and nobody
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from random import Random
 from typing import Any
 from urllib.parse import quote_plus
 
@@ -52,13 +53,15 @@ class Lookups:
         clock: IReactorTime,
         endpoint: Callable[[str], IStreamClientEndpoint],
         ask: Callable[[str], Deferred[list[str]]],
+        random: Random,
     ) -> None:
         self.peers: dict[str, LookupPeer] = {}
         self._node = node
         self._clock = clock
         self._endpoint = endpoint
         self._ask = ask
-        self._learning: set[Deferred[None]] = set()
+        self._random = random
+        self._learning: dict[Deferred[None], None] = {}
         self._left = False
 
     def set_addresses(self, addresses: Iterable[str]) -> None:
@@ -86,6 +89,7 @@ class Lookups:
             self._identity,
             self._registrations,
             self._node.options.max_body_size,
+            self._random,
         )
         peer.start()
 
@@ -138,10 +142,10 @@ class Lookups:
     def _learn(self, topic: Topic) -> None:
         """Find the channels that a new topic has elsewhere, then let its messages go."""
         learning = Deferred.fromCoroutine(self._learnt(topic))
-        self._learning.add(learning)
+        self._learning[learning] = None
         learning.addErrback(lambda failure: failure.trap(CancelledError))
         learning.addErrback(lambda failure: log.failure("topic from nsqlookupd", failure))
-        learning.addBoth(lambda _: self._learning.discard(learning))
+        learning.addBoth(lambda _: self._learning.pop(learning, None))
 
     async def _learnt(self, topic: Topic) -> None:
         try:
@@ -193,7 +197,7 @@ class Lookups:
         )
 
 
-def make_lookups(node: Node, reactor: Any) -> Lookups:
+def make_lookups(node: Node, reactor: Any, random: Random) -> Lookups:
     """The nsqlookupds of a node, over the network."""
     options = node.options
     agent = Agent(reactor, connectTimeout=options.http_client_connect_timeout / 1e9)
@@ -212,4 +216,4 @@ def make_lookups(node: Node, reactor: Any) -> Lookups:
             raise RequestFailed(f"{url}: answered no list of channels")
         return channels
 
-    return Lookups(node, reactor, endpoint, lambda url: Deferred.fromCoroutine(ask(url)))
+    return Lookups(node, reactor, endpoint, lambda url: Deferred.fromCoroutine(ask(url)), random)

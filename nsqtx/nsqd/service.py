@@ -23,16 +23,16 @@ from nsqtx.nsqd.drain import Drain
 from nsqtx.nsqd.http import NsqdApi
 from nsqtx.nsqd.loading import described, load_data_path
 from nsqtx.nsqd.lookups import Lookups, make_lookups
+from nsqtx.nsqd.machine import Machine
 from nsqtx.nsqd.node import Node
 from nsqtx.nsqd.options import CHANGEABLE, NsqdOptions, implied_tls_required
 from nsqtx.nsqd.protocol import NsqdFactory
 from nsqtx.nsqd.statsd import StatsdLines
 from nsqtx.nsqd.statsd_push import StatsdPusher, statsd_place
 from nsqtx.ports import Ports
-from nsqtx.run import StartError, settle_heap
+from nsqtx.run import StartError
 from nsqtx.signals import SteeredService
-from nsqtx.storage.dirlock import DirectoryLock, LockError
-from nsqtx.storage.files import DiskFiles
+from nsqtx.storage.dirlock import LockError
 from nsqtx.storage.metadata import (
     FILE_NAME,
     MetadataError,
@@ -72,12 +72,17 @@ class NsqdService(SteeredService):
     changeable = CHANGEABLE
 
     def __init__(
-        self, options: NsqdOptions, reactor: Any, log_observer: NsqLogObserver | None = None
+        self,
+        options: NsqdOptions,
+        reactor: Any,
+        log_observer: NsqLogObserver | None = None,
+        machine: Machine | None = None,
     ) -> None:
         self.options = options
         self.log_observer = log_observer
         self.reactor = reactor
-        self._lock = DirectoryLock(options.data_path or os.getcwd())
+        self._machine = machine or Machine()
+        self._lock = self._machine.lock(options.data_path or os.getcwd())
         self._store = self._make_store()
         self._broker = Broker(
             self._store,
@@ -113,7 +118,13 @@ class NsqdService(SteeredService):
             mem_queue_size=options.mem_queue_size,
         )
         return Store(
-            DiskFiles(root), root, settings, self._in_thread, self.reactor.seconds, self._report
+            self._machine.files(root),
+            root,
+            settings,
+            self._in_thread,
+            self.reactor.seconds,
+            self._report,
+            self._machine.random.randbytes,
         )
 
     def _in_thread(
@@ -151,7 +162,9 @@ class NsqdService(SteeredService):
             self._lock.acquire()
         except LockError as error:
             raise StartError(f"failed to instantiate nsqd - {error}") from None
-        self.node = Node(options, self._broker, self.reactor, self.reactor.seconds())
+        now = self.reactor.seconds()
+        hostname = self._machine.hostname
+        self.node = Node(options, self._broker, self.reactor, now, hostname)
         self.node.store_health = lambda: self._store.health
         self.node.set_log_level = self._set_log_level
         self.node.tls = self._make_tls()
@@ -170,7 +183,7 @@ class NsqdService(SteeredService):
         self._loaded = True
         self._persist()
         # Not before: what is loaded has its channels, nobody is asked for them.
-        self._lookups = make_lookups(self.node, self.reactor)
+        self._lookups = make_lookups(self.node, self.reactor, self._machine.random)
         self.node.set_lookupds = self._lookups.set_addresses
         self._lookups.set_addresses(options.lookupd_tcp_address)
         self._ports.announce()
@@ -262,7 +275,6 @@ class NsqdService(SteeredService):
             load_data_path(self._store, self._broker, self.options.max_msg_size, self._warn)
         except (MetadataError, StorageError) as error:
             raise StartError(f"failed to load metadata - {error}") from None
-        settle_heap()
 
     # Time.
 

@@ -14,7 +14,7 @@ from nsqtx.nsqlookupd.node import Node
 from nsqtx.nsqlookupd.options import NsqlookupdOptions
 from nsqtx.nsqlookupd.protocol import LookupFactory
 from nsqtx.ports import Ports
-from nsqtx.run import StartError, settle_heap
+from nsqtx.run import StartError
 from nsqtx.signals import SteeredService
 from nsqtx.version import NSQ_VERSION, RUNTIME
 
@@ -60,7 +60,6 @@ class NsqlookupdService(SteeredService):
         except ListenError as error:
             self._ports.drop()
             raise StartError(f"failed to instantiate nsqlookupd - {error}") from None
-        settle_heap()
         self._ports.announce()
         node.lag.start()
         self._listening = True

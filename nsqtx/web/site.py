@@ -115,7 +115,7 @@ class ApiRequest(Request):
     def process(self) -> None:
         """Let the site's resource answer."""
         self.site = self.channel.site
-        self.set_header(b"Date", http.datetimeToString())
+        self.set_header(b"Date", http.datetimeToString(self.site.reactor.seconds()))
         if self.path == b"*" and self.method == b"OPTIONS":
             self.logged = False
             self.set_header(b"Content-Length", b"0")

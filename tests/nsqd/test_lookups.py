@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from random import Random
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -40,7 +41,7 @@ class World:
         self.lookupds = {"l:1": FakeLookupd(self.clock)}
         self.asked: list[str] = []
         self.answers: dict[str, Deferred[list[str]]] = {}
-        self.lookups = Lookups(self.node, self.clock, self.endpoint, self.ask)
+        self.lookups = Lookups(self.node, self.clock, self.endpoint, self.ask, Random(1))
 
     def changed(self, kind: str, topic: Topic, channel: Channel | None) -> None:
         self.lookups.changed(kind, topic, channel)
@@ -136,7 +137,7 @@ def test_recorded_life(world: World) -> None:
 def test_recorded_refusal(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who answers E_INVALID to IDENTIFY is left, and tried again later."""
     run = recorded(1)
-    monkeypatch.setattr(lookup_peer, "pause", lambda failures: 1.0)
+    monkeypatch.setattr(lookup_peer, "pause", lambda failures, random: 1.0)
     world.lookupds["l:1"] = FakeLookupd(world.clock, [run["stub_answer_to_IDENTIFY"].encode()])
     world.set_addresses("l:1")
     assert not world.lookupds["l:1"].connected
@@ -190,7 +191,8 @@ def test_pauses_grow(world: World) -> None:
 @pytest.mark.parametrize("failures", range(1, 20))
 def test_pauses_are_random(failures: int) -> None:
     """No two nsqd come back in step; no pause is longer than promised."""
-    pauses = {lookup_peer.pause(failures) for _ in range(20)}
+    random = Random(failures)
+    pauses = {lookup_peer.pause(failures, random) for _ in range(20)}
     assert len(pauses) > 10
     assert all(0 < each <= LONGEST_PAUSE for each in pauses)
 
