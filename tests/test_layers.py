@@ -39,6 +39,8 @@ ALLOWED = {
     "logs run program signals storage broker web cluster",
     "nsqlookupd": "wire options kinds durations listen connections link ports logs run program "
     "signals web",
+    "nsqadmin": "wire options kinds durations listen connections tls ports logs run program "
+    "signals reload web cluster",
 }
 #: Parts that know no Twisted at all, and what of it the broker may use.
 PURE = ("wire", "storage", "durations", "histogram", "kinds", "options", "version")

@@ -1,0 +1,1 @@
+"""nsqadmin: see the cluster, act on it."""
