@@ -35,6 +35,7 @@ ALLOWED = {
     "storage": "wire interfaces histogram",
     "web": "wire options durations histogram listen",
     "cluster": "wire",
+    "client": "wire durations listen connections link cluster",
     "nsqd": "wire interfaces histogram options kinds durations listen connections link tls ports "
     "logs run program signals storage broker web cluster",
     "nsqlookupd": "wire options kinds durations listen connections link ports logs run program "

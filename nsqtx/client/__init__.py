@@ -1,0 +1,1 @@
+"""The client: what Twisted programs publish and consume with."""
