@@ -8,38 +8,48 @@ when plain HTTP is answered 403 with an ``https_port``, ask again there.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import attrs
-from treq.client import HTTPClient
 from twisted.internet.defer import Deferred, succeed
+from twisted.internet.error import ConnectError, ConnectionClosed
 from twisted.internet.interfaces import IConsumer, IReactorTime
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
-from twisted.web.client import ResponseDone
+from twisted.web.client import (
+    ContentDecoderAgent,
+    GzipDecoder,
+    RedirectAgent,
+    RequestTransmissionFailed,
+    ResponseDone,
+    ResponseFailed,
+)
+from twisted.web.error import SchemeNotSupported
 from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent, IBodyProducer
 from zope.interface import implementer
 
+from nsqtx.cluster.errors import ApiError
+from nsqtx.cluster.reading import read
 from nsqtx.wire import gojson
 
 __all__ = [
     "ACCEPT",
+    "Answer",
     "ApiClient",
     "BodyBytes",
-    "RequestFailed",
     "at_https",
     "https_port",
     "read_body",
 ]
 
+T = TypeVar("T")
+
 ACCEPT = "application/vnd.nsq; version=1.0"
-
-
-class RequestFailed(Exception):
-    """A request did not bring what was asked for; the text says why, for people."""
+#: In what our nsqlookupd answers to a ``/lookup`` that waits.
+INDEX_HEADER = "X-Nsqtx-Index"
 
 
 class _Body(Protocol):
@@ -55,7 +65,7 @@ class _Body(Protocol):
         self._size += len(data)
         if self._size > self._limit:
             self._pieces.clear()
-            self._finish(RequestFailed(f"the answer is larger than {self._limit} bytes"))
+            self._finish(ApiError(f"the answer is larger than {self._limit} bytes"))
         elif not self.done.called:
             self._pieces.append(data)
 
@@ -82,9 +92,9 @@ class _Body(Protocol):
 
 
 def read_body(response: Any, limit: int) -> Deferred[bytes]:
-    """The body of a response (treq's or Twisted's).
+    """The body of a response.
 
-    Fails with `RequestFailed` when it is larger than ``limit`` bytes.
+    Fails with `ApiError` when it is larger than ``limit`` bytes.
     """
     body = _Body(limit)
     response.deliverBody(body)
@@ -116,26 +126,91 @@ class BodyBytes:
         """All is written."""
 
 
+@attrs.frozen
+class Answer:
+    """What came with status 200, and what was asked for (for the text of errors)."""
+
+    body: bytes
+    headers: Headers = attrs.field(factory=Headers)
+    method: str = ""
+    url: str = ""
+
+    def header(self, name: str) -> str:
+        """The value of a header; empty if there is none."""
+        return (self.headers.getRawHeaders(name) or [""])[0]
+
+    @property
+    def index(self) -> int | None:
+        """Which state of a topic's producers this is; None: the nsqlookupd does not count them."""
+        return _index(self.headers)
+
+    @property
+    def text(self) -> str:
+        """The body as text."""
+        return self.body.decode("utf-8", "replace")
+
+    def json(self) -> Any:
+        """The value of the body, without the wrapping that it has before version 1.0 of the API.
+
+        Nothing at all stands for an empty object.
+
+        :raises ApiError: it is no JSON, or says inside that it is an error.
+        """
+        try:
+            value = gojson.decode(self.body) if self.body.strip() else {}
+        except ValueError as error:
+            raise self.nonsense(error) from error
+        is_first = not self.header("X-Nsq-Content-Type")
+        if is_first and isinstance(value, dict) and "data" in value and "status_code" in value:
+            status = value["status_code"]
+            if type(status) is int and status != 200:
+                raise status_error(self.method, self.url, status, "", self.body)
+            return {} if value["data"] is None else value["data"]
+        return value
+
+    def read(self, cls: type[T]) -> T:
+        """The body as an object of a class (`nsqtx.cluster.reading`).
+
+        :raises ApiError: it is none.
+        """
+        value = self.json()
+        try:
+            return read(cls, value)
+        except ValueError as error:
+            raise self.nonsense(error) from error
+
+    def nonsense(self, reason: object) -> ApiError:
+        """The error for an answer that cannot be understood."""
+        url, _, query = self.url.partition("?")
+        text = f"{self.method} {url}: {reason}"
+        return ApiError(text, method=self.method, url=url, query=query, body=self.body)
+
+
 class ApiClient:
-    """Asks for JSON.
+    """Asks daemons.
 
     ``timeout`` is in seconds and for all of a request, redirects and the body included, as
-    ``--http-client-request-timeout`` is; ``max_size`` is the largest answer in bytes.
+    ``--http-client-request-timeout`` is; ``max_size`` is the largest answer in bytes. ``headers``
+    go with each request.
     """
 
     def __init__(
-        self, agent: IAgent, clock: IReactorTime, timeout: float, max_size: int = 16 * 1024 * 1024
+        self,
+        agent: IAgent,
+        clock: IReactorTime,
+        timeout: float,
+        max_size: int = 16 * 1024 * 1024,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
-        self._http = HTTPClient(agent)
+        # Not treq's client: it cannot take a URL with an IPv6 address, and keeps cookies.
+        self._agent = RedirectAgent(ContentDecoderAgent(agent, [(b"gzip", GzipDecoder)]))
         self._clock = clock
         self._timeout = timeout
         self._max_size = max_size
+        self._headers = {"Accept": ACCEPT, **(headers or {})}
 
     def get_json(self, url: str) -> Deferred[Any]:
-        """GET; the value of the JSON that 200 came with.
-
-        Fails with `RequestFailed`, or with what Twisted says of the connection.
-        """
+        """GET; the value of the JSON that 200 came with. Fails with `ApiError`."""
         return self.request_json("GET", url)
 
     def request_json(
@@ -146,41 +221,117 @@ class ApiClient:
         headers: Mapping[str, str] | None = None,
     ) -> Deferred[Any]:
         """As `get_json`, with any method and body."""
-        asking = Deferred.fromCoroutine(self._ask(method, url, data, {**(headers or {})}))
+        return self.request(method, url, data, headers).addCallback(Answer.json)
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        data: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float = 0.0,
+    ) -> Deferred[Answer]:
+        """The answer, if its status is 200. Fails with `ApiError`.
+
+        ``timeout``: another than this client's, in seconds.
+        """
+        seconds = timeout or self._timeout
+        every = {**self._headers, **(headers or {})}
+        asking = Deferred.fromCoroutine(self._ask(method, url, data, every))
 
         def too_late(result: Any, _: float) -> Any:
-            raise RequestFailed(f"{method} {_shown(url)}: no answer within {self._timeout:g} s")
+            raise failed(method, url, f"no answer within {seconds:g} s")
 
-        return asking.addTimeout(self._timeout, self._clock, onTimeoutCancel=too_late)
+        return asking.addTimeout(seconds, self._clock, onTimeoutCancel=too_late)
 
-    async def _ask(self, method: str, url: str, data: bytes | None, headers: dict[str, str]) -> Any:
-        status, body = await self._exchange(method, url, data, headers)
-        if status == 403 and not url.startswith("https:"):
+    async def _ask(
+        self, method: str, url: str, data: bytes | None, headers: dict[str, str]
+    ) -> Answer:
+        response, body = await self._exchange(method, url, data, headers)
+        if response.code == 403 and not url.startswith("https:"):
             port = https_port(body)
             if port:
                 url = at_https(url, port)
-                status, body = await self._exchange(method, url, data, headers)
-        if status != 200:
-            raise RequestFailed(f"{method} {_shown(url)}: answered {status} {body[:200]!r}")
-        try:
-            return gojson.decode(body)
-        except ValueError as error:
-            raise RequestFailed(f"{method} {_shown(url)}: {error}") from error
+                response, body = await self._exchange(method, url, data, headers)
+        if response.code != 200:
+            reason = bytes(response.phrase).decode("latin-1")
+            error = status_error(method, url, response.code, reason, body)
+            error.index = _index(response.headers)
+            raise error
+        return Answer(body, response.headers, method, url)
 
     async def _exchange(
         self, method: str, url: str, data: bytes | None, headers: dict[str, str]
-    ) -> tuple[int, bytes]:
-        every = Headers({"Accept": [ACCEPT]})
+    ) -> tuple[Any, bytes]:
+        every = Headers()
         for name, value in headers.items():
             every.setRawHeaders(name, [value])
         body = None if data is None else BodyBytes(data)
-        response = await self._http.request(method, url, data=body, headers=every)
-        return response.code, await read_body(response, self._max_size)
+        try:
+            response = await self._agent.request(method.encode(), url.encode(), every, body)
+            return response, await read_body(response, self._max_size)
+        except ApiError as error:
+            raise failed(method, url, str(error)) from None
+        except _CONNECTION as error:
+            raise failed(method, url, reason_of(error)) from error
 
 
-def _shown(url: str) -> str:
-    """A URL for people: without its query, in which there may be secrets."""
-    return url.partition("?")[0]
+#: What Twisted says of a connection that is not made, or does not bring an answer.
+_CONNECTION = (
+    ConnectError,
+    ConnectionClosed,
+    RequestTransmissionFailed,
+    ResponseFailed,
+    SchemeNotSupported,
+    OSError,
+)
+
+
+def reason_of(error: BaseException) -> str:
+    """Why a connection failed, in one line."""
+    reasons: list[Failure] = getattr(error, "reasons", [])
+    if reasons:
+        return ", ".join(reason_of(each.value) for each in reasons if each.value)
+    return str(error).removesuffix(".") or type(error).__name__
+
+
+def failed(method: str, url: str, reason: str) -> ApiError:
+    """The error for a request without an answer."""
+    url, _, query = url.partition("?")
+    return ApiError(f"{method} {url}: {reason}", method=method, url=url, query=query)
+
+
+def status_error(method: str, url: str, status: int, reason: str, body: bytes) -> ApiError:
+    """The error for an answer other than 200.
+
+    NSQ's word for it is the ``message`` of a JSON body, before version 1.0 of the API its
+    ``status_txt``.
+    """
+    url, _, query = url.partition("?")
+    try:
+        fields = gojson.decode(body)
+    except ValueError:
+        fields = None
+    if not isinstance(fields, dict):
+        fields = {}
+    code = fields.get("message") or fields.get("status_txt")
+    code = code if isinstance(code, str) else ""
+    text = code or (body[:200].decode("utf-8", "replace") if body else reason)
+    return ApiError(
+        f"{method} {url}: answered {status} {text}",
+        status=status,
+        code=code,
+        https_port=https_port(body) if status == 403 else 0,
+        method=method,
+        url=url,
+        query=query,
+        body=body,
+    )
+
+
+def _index(headers: Headers) -> int | None:
+    text = (headers.getRawHeaders(INDEX_HEADER) or [""])[0]
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
 
 
 def https_port(body: bytes) -> int:

@@ -1,8 +1,8 @@
 """Asking the auth servers about a client (nsqd-tcp section 8.2).
 
-Twisted's `Agent` is used as it is and not `ApiClient`, which has treq's cookies and decompression:
-the answer must not grow behind the limit, and redirects are followed as Go's client does, which
-repeats a POST at 307 and 308. What is asked has the client's secret in it, which is never logged;
+Twisted's `Agent` is used as it is and not `ApiClient`, which takes compressed answers: the answer
+must not grow behind the limit, and redirects are followed as Go's client does, which repeats a POST
+at 307 and 308. What is asked has the client's secret in it, which is never logged;
 nor is the rest of a server's address but its host, since there may be secrets in that, too.
 """
 
@@ -27,7 +27,8 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent, IAgentEndpointFactory, IResponse
 from zope.interface import implementer
 
-from nsqtx.cluster.http import ACCEPT, BodyBytes, RequestFailed, at_https, https_port, read_body
+from nsqtx.cluster.errors import ApiError
+from nsqtx.cluster.http import ACCEPT, BodyBytes, at_https, https_port, read_body
 from nsqtx.nsqd.auth import AuthError, AuthState, decode_answer
 from nsqtx.wire import gojson
 
@@ -205,7 +206,7 @@ def _cancelled(error: Exception) -> bool:
 
 def _reason(error: Exception) -> str:
     """Why, for the log. Not the text of any exception: some have the URL in it."""
-    if isinstance(error, (ConnectError, DNSLookupError, RequestFailed)):
+    if isinstance(error, (ConnectError, DNSLookupError, ApiError)):
         return str(error)
     names = [type(error).__name__]
     for failure in _reasons(error):

@@ -22,7 +22,8 @@ from twisted.web.client import Agent
 from nsqtx.broker.channel import Channel
 from nsqtx.broker.errors import BrokerError
 from nsqtx.broker.topic import Topic
-from nsqtx.cluster.http import ApiClient, RequestFailed
+from nsqtx.cluster.errors import ApiError
+from nsqtx.cluster.http import ApiClient
 from nsqtx.interfaces import StorageError
 from nsqtx.listen import address_text, split_address
 from nsqtx.nsqd.lookup_peer import LookupPeer, registration
@@ -213,7 +214,7 @@ def make_lookups(node: Node, reactor: Any, random: Random) -> Lookups:
         answer = await client.get_json(url)
         channels = answer.get("channels") if isinstance(answer, dict) else None
         if not isinstance(channels, list) or not all(isinstance(each, str) for each in channels):
-            raise RequestFailed(f"{url}: answered no list of channels")
+            raise ApiError(f"{url}: answered no list of channels")
         return channels
 
     return Lookups(node, reactor, endpoint, lambda url: Deferred.fromCoroutine(ask(url)), random)

@@ -14,7 +14,8 @@ from twisted.python.failure import Failure
 from twisted.web.iweb import IAgent
 from zope.interface import implementer
 
-from nsqtx.cluster.http import ACCEPT, ApiClient, RequestFailed
+from nsqtx.cluster.errors import ApiError
+from nsqtx.cluster.http import ACCEPT, ApiClient
 
 
 class App:
@@ -106,7 +107,7 @@ def test_json(client: ApiClient, app: App, agent: RequestTraversalAgent) -> None
     ("path", "text"),
     [
         ("nonsense", "GET http://h:1/nonsense: "),
-        ("broken", "answered 500 b'no'"),
+        ("broken", "answered 500 no"),
         ("missing", "answered 404"),
         ("large", "larger than 1000 bytes"),
     ],
@@ -116,7 +117,7 @@ def test_not_what_was_asked_for(
 ) -> None:
     """Everything but JSON with 200, of some size, is an error that says why."""
     error = result(client.get_json(f"http://h:1/{path}?secret=s3"), agent)
-    assert isinstance(error, RequestFailed)
+    assert isinstance(error, ApiError)
     assert text in str(error)
     assert "s3" not in str(error)
 
@@ -131,7 +132,7 @@ def test_time(client: ApiClient, agent: RequestTraversalAgent, clock: Clock, pat
     assert not asking.called
     clock.advance(0.2)
     error = result(asking, agent)
-    assert isinstance(error, RequestFailed)
+    assert isinstance(error, ApiError)
     assert "no answer within 5 s" in str(error)
 
 
@@ -141,7 +142,7 @@ def test_only_https(client: ApiClient, agent: RequestTraversalAgent) -> None:
 
 
 def test_nobody_there(clock: Clock) -> None:
-    """What the connection says is the error."""
+    """What the connection says is in the error."""
 
     @implementer(IAgent)
     class Refused:
@@ -150,5 +151,8 @@ def test_nobody_there(clock: Clock) -> None:
 
     outcome: list[Any] = []
     ApiClient(Refused(), clock, 5.0).get_json("http://h:1/").addErrback(outcome.append)
-    assert outcome[0].check(ConnectionRefusedError)
+    error = outcome[0].value
+    assert isinstance(error, ApiError)
+    assert isinstance(error.__cause__, ConnectionRefusedError)
+    assert str(error) == "GET http://h:1/: Connection was refused by other side"
     assert not clock.getDelayedCalls()
