@@ -1,0 +1,121 @@
+"""Keeps one address connected: dial, handshake, stay until the end, again after a delay.
+
+Delays are exponential with full jitter (client 14.5, D8): a random part of 1, 2, 4 ... seconds, up
+to ``max_reconnect_delay``. A connection that held for longer than the delay now due sets it back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import Protocol
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from nsqtx.client.connection import NsqdConnection
+from nsqtx.client.errors import ConnectError, NsqError
+from nsqtx.client.events import Connected, ConnectFailed, Disconnected, OnEvent
+
+__all__ = ["Keeper", "Redial"]
+
+log = Logger(namespace="nsqtx.client")
+
+
+class Redial(Protocol):
+    """How long to wait before an address is dialled again."""
+
+    def failed(self) -> float:
+        """A dial failed, or a connection ended; seconds until the next dial."""
+
+    def connected(self) -> None:
+        """A connection can be used."""
+
+
+class Keeper:
+    """Keeps ``address`` connected from `start` until `stop`.
+
+    ``dial`` makes a connection that can be used, ``up`` gets it, and ``down`` gets it when it is
+    lost. Without ``again`` it ends with the first failure or loss, and calls ``ended``: whoever
+    named the address may name it again.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        clock: IReactorTime,
+        dial: Callable[[], Deferred[NsqdConnection]],
+        up: Callable[[NsqdConnection], None],
+        down: Callable[[NsqdConnection, NsqError], None],
+        tell: OnEvent,
+        redial: Redial,
+        again: bool = True,
+        ended: Callable[[], None] | None = None,
+    ) -> None:
+        self.address = address
+        self.connection: NsqdConnection | None = None
+        self.again = again
+        self._clock = clock
+        self._dial = dial
+        self._up = up
+        self._down = down
+        self._tell = tell
+        self._redial = redial
+        self._ended = ended
+        self._running: Deferred[None] | None = None
+        self._stopped = False
+
+    def start(self) -> None:
+        """Dial, now."""
+        self._running = Deferred.fromCoroutine(self._run())
+        self._running.addErrback(self._broken)
+
+    def stop(self) -> None:
+        """Dial no more. A connection that is open is left to who uses it, who closes it."""
+        self._stopped = True
+        self.again = False
+        if self.connection is None and self._running is not None:
+            self._running.cancel()
+
+    def _broken(self, failure: Failure) -> None:
+        log.failure("nsqd {address}: no longer kept", failure=failure, address=self.address)
+
+    async def _run(self) -> None:
+        delay = 0.0
+        while True:
+            try:
+                delay = await self._once()
+                if not self.again:
+                    break
+                await deferLater(self._clock, delay)
+            except CancelledError:
+                if self._stopped:
+                    break
+                raise
+        if self._ended is not None:
+            self._ended()
+
+    async def _once(self) -> float:
+        """One connection, from dial to end; how long to wait before the next."""
+        try:
+            connection = await self._dial()
+        except NsqError as error:
+            delay = self._redial.failed()
+            reason = error.reason if isinstance(error, ConnectError) else str(error)
+            log.warn("nsqd {address}: {reason}", address=self.address, reason=reason)
+            self._tell(ConnectFailed(self.address, reason, delay if self.again else None))
+            return delay
+        self._redial.connected()
+        self.connection = connection
+        log.info("nsqd {address}: connected", address=self.address)
+        self._tell(Connected(self.address))
+        self._up(connection)
+        gone = await connection.when_closed()
+        self.connection = None
+        log.info("nsqd {address}: {reason}", address=self.address, reason=str(gone))
+        self._down(connection, gone)
+        self._tell(Disconnected(self.address, str(gone)))
+        return self._redial.failed()
