@@ -84,10 +84,11 @@ class NsqLogObserver:
         if failure is not None:
             lines = failure.getTraceback().rstrip().splitlines()
             text = "\n\t".join([text, *map(_on_one_line, lines)])
-        _write(
-            self._stream,
-            f"{self.prefix}{stamp(event.get('log_time', 0.0))} {_NAMES[rank]}: {text}\n",
-        )
+        _write(self._stream, f"{self.head(event, rank)}{text}\n")
+
+    def head(self, event: LogEvent, rank: int) -> str:
+        """What stands before the text; ``rank`` is as in `nsqtx.kinds.LEVELS`."""
+        return f"{self.prefix}{stamp(event.get('log_time', 0.0))} {_NAMES[rank]}: "
 
 
 def _rank(event: LogEvent) -> int:

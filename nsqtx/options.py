@@ -34,6 +34,7 @@ __all__ = [
     "read_file",
     "read_flags",
     "read_options",
+    "split_flags",
     "usage",
 ]
 
@@ -115,12 +116,20 @@ def read_flags(cls: type[Any], arguments: Sequence[str]) -> dict[str, Any]:
     :raises UsageError: it is wrong; the text is the first line of what Go programs say.
     :raises Unparsable: a percentile is no number.
     """
+    return split_flags(cls, arguments)[0]
+
+
+def split_flags(cls: type[Any], arguments: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
+    """As `read_flags`, and what is no flag and ends them."""
     by_flag = {each.flag: each for each in declared(cls)}
     values: dict[str, Any] = {}
     left = list(arguments)
     while left:
-        word = left.pop(0)
-        if len(word) < 2 or word[0] != "-" or word == "--":
+        word = left[0]
+        if len(word) < 2 or word[0] != "-":
+            break
+        left.pop(0)
+        if word == "--":
             break
         text = word[2:] if word.startswith("--") else word[1:]
         if not text or text[0] in "-=":
@@ -152,7 +161,7 @@ def read_flags(cls: type[Any], arguments: Sequence[str]) -> dict[str, Any]:
     for each in by_flag.values():
         if each.kind.descending and each.name in values:
             values[each.name].sort(reverse=True)
-    return values
+    return values, left
 
 
 def read_file(cls: type[Any], path: str) -> dict[str, Any]:

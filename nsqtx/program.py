@@ -36,7 +36,7 @@ from nsqtx.run import (
 )
 from nsqtx.signals import SteeredService, handle_signals
 
-__all__ = ["MakeService", "Program", "TwistdOptions"]
+__all__ = ["MakeService", "Program", "TwistdOptions", "hung_up"]
 
 log = Logger(namespace="nsqtx.program")
 
@@ -101,7 +101,7 @@ class Program:
         if isinstance(service, SteeredService):
             arguments = sys.argv[1:] if arguments is None else arguments
             reload = Reload(arguments, read, self.start_error, service)
-            handle_signals(reactor, service, lambda: _hung_up(stream, reload))
+            handle_signals(reactor, service, lambda: hung_up(stream, reload))
         return service
 
     def make_service(self, given: TwistdOptions) -> IService:
@@ -124,8 +124,8 @@ class Program:
         )
 
 
-def _hung_up(stream: LogStream | None, reload: Reload) -> None:
-    """SIGHUP: begin the log file anew if it was moved away, then read the options again."""
+def hung_up(stream: LogStream | None, then: Callable[[], None]) -> None:
+    """SIGHUP: begin the log file anew if it was moved away, then do what else there is to do."""
     if isinstance(stream, LogFile):
         try:
             # A `LogFile` that cannot open its file again would have none at all.
@@ -134,7 +134,7 @@ def _hung_up(stream: LogStream | None, reload: Reload) -> None:
             stream.reopen()
         except OSError as error:
             log.error("SIGHUP: the log file stays as it is - {error}", error=error)
-    reload()
+    then()
 
 
 class TwistdOptions(twisted_usage.Options):

@@ -42,6 +42,7 @@ ALLOWED = {
     "signals web",
     "nsqadmin": "wire options kinds durations listen connections tls ports logs run program "
     "signals reload web cluster",
+    "tools": "wire options kinds durations listen logs run program signals client cluster",
 }
 #: Parts that know no Twisted at all, and what of it the broker may use.
 PURE = ("wire", "storage", "durations", "histogram", "kinds", "options", "version")
