@@ -204,6 +204,8 @@ class ReaderConfig(ClientConfig):
     msg_timeout: float = seconds(0.0, _zero_or(_between(1.0)))
     #: 1 to 99: receive about that many of a hundred, the others are lost to the channel.
     sample_rate: int = number(0, _between(0, 99))
+    #: Cancel a handler, which is a failure, after so long; 0: never. (ours)
+    handler_timeout: float = seconds(0.0, _between(0))
     #: Send TOUCH while a handler runs, up to nsqd's ``--max-msg-timeout``. (ours)
     auto_touch: bool = switch(False)
 

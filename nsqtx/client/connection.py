@@ -85,7 +85,7 @@ class NsqdConnection(Protocol):
         self.blocked = False
         self.on_writable: Callable[[], None] | None = None
         self.closed = False
-        self._clock = clock
+        self.clock = clock
         self._parser = FrameParser(config.max_msg_size or 2**31 - 1)
         self._encoder: Encoder | None = None
         self._decoder: Decoder | None = None
@@ -110,7 +110,7 @@ class NsqdConnection(Protocol):
         if hasattr(transport, "SEND_LIMIT"):
             transport.bufferSize = _READ_SIZE
         transport.registerProducer(self, True)
-        self._alive = self._clock.callLater(self.config.read_timeout, self._check_alive)
+        self._alive = self.clock.callLater(self.config.read_timeout, self._check_alive)
         self.send(MAGIC)
 
     # -- sending -------------------------------------------------------------------------------
@@ -121,9 +121,19 @@ class NsqdConnection(Protocol):
             return
         if self._collecting:
             self._out.append(data)
-        elif not self.closed:
+        else:
+            self._write(data)
+
+    def _write(self, data: bytes) -> None:
+        if not self.closed:
             encoder = self._encoder
             self.transport.write(data if encoder is None else encoder.encode(data))
+
+    def _flush(self) -> None:
+        """Write what was collected so far."""
+        if self._out:
+            out, self._out = b"".join(self._out), []
+            self._write(out)
 
     def request(self, data: bytes) -> Deferred[bytes]:
         """Send a command that is answered; the data of the answer.
@@ -151,7 +161,7 @@ class NsqdConnection(Protocol):
     # -- receiving -----------------------------------------------------------------------------
 
     def dataReceived(self, data: bytes) -> None:
-        self.heard = self._clock.seconds()
+        self.heard = self.clock.seconds()
         self._collecting = True
         try:
             if self._decoder is not None:
@@ -168,9 +178,7 @@ class NsqdConnection(Protocol):
             self.fail(ConnectionClosed(f"internal error: {error!r}"))
         finally:
             self._collecting = False
-            if self._out:
-                out, self._out = b"".join(self._out), []
-                self.send(out)
+            self._flush()
 
     def _decode(self, data: bytes) -> None:
         """Decompress, in pieces, so that a few bytes cannot become very many at once."""
@@ -267,13 +275,6 @@ class NsqdConnection(Protocol):
         self._flush()
         self._encoder, self._decoder = codec
 
-    def _flush(self) -> None:
-        if self._out:
-            out, self._out = b"".join(self._out), []
-            self._collecting = False
-            self.send(out)
-            self._collecting = True
-
     def handshaken(self) -> None:
         """The layers stay as they are."""
         self._stepwise = False
@@ -283,10 +284,10 @@ class NsqdConnection(Protocol):
     def close(self, patience: float = 1.0) -> None:
         """Close when what was written has been sent, after ``patience`` seconds anyway."""
         self._end(ConnectionClosed("closed by us"))
-        self._flush_unless_collecting()
+        self._flush()
         self.transport.loseConnection()
         if self._aborting is None and not self.closed:
-            self._aborting = self._clock.callLater(patience, self.transport.abortConnection)
+            self._aborting = self.clock.callLater(patience, self.transport.abortConnection)
 
     def fail(self, reason: NsqError) -> None:
         """Close now, for a reason."""
@@ -294,7 +295,7 @@ class NsqdConnection(Protocol):
         # Not abortConnection at once: it would call back into what is going on.
         self.transport.loseConnection()
         if self._aborting is None and not self.closed:
-            self._aborting = self._clock.callLater(0, self.transport.abortConnection)
+            self._aborting = self.clock.callLater(0, self.transport.abortConnection)
 
     def _end(self, reason: NsqError) -> None:
         if self._reason is None:
@@ -302,10 +303,6 @@ class NsqdConnection(Protocol):
         # A transport with a paused producer would wait for it.
         if not self.closed:
             self.transport.unregisterProducer()
-
-    def _flush_unless_collecting(self) -> None:
-        if not self._collecting and self._out:
-            self._flush()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.closed = True
@@ -349,9 +346,9 @@ class NsqdConnection(Protocol):
 
     def _check_alive(self) -> None:
         timeout = self.config.read_timeout
-        left = self.heard + timeout - self._clock.seconds()
+        left = self.heard + timeout - self.clock.seconds()
         if left > 0:
-            self._alive = self._clock.callLater(left, self._check_alive)
+            self._alive = self.clock.callLater(left, self._check_alive)
             return
         self._alive = None
         self.fail(ConnectionClosed(f"nsqd has sent nothing for {timeout:g} s"))
@@ -361,7 +358,7 @@ class NsqdConnection(Protocol):
         self.blocked = True
         if self._stuck is None:
             timeout = self.config.write_timeout
-            self._stuck = self._clock.callLater(timeout, self._check_written, timeout)
+            self._stuck = self.clock.callLater(timeout, self._check_written, timeout)
 
     def _check_written(self, timeout: float) -> None:
         self._stuck = None

@@ -7,7 +7,6 @@ to ``max_reconnect_delay``. A connection that held for longer than the delay now
 from __future__ import annotations
 
 from collections.abc import Callable
-from random import Random
 from typing import Protocol
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -66,7 +65,7 @@ class Keeper:
         self._redial = redial
         self._ended = ended
         self._running: Deferred[None] | None = None
-        self._stopped = False
+        self.stopped = False
 
     def start(self) -> None:
         """Dial, now."""
@@ -75,7 +74,7 @@ class Keeper:
 
     def stop(self) -> None:
         """Dial no more. A connection that is open is left to who uses it, who closes it."""
-        self._stopped = True
+        self.stopped = True
         self.again = False
         if self.connection is None and self._running is not None:
             self._running.cancel()
@@ -92,7 +91,7 @@ class Keeper:
                     break
                 await deferLater(self._clock, delay)
             except CancelledError:
-                if self._stopped:
+                if self.stopped:
                     break
                 raise
         if self._ended is not None:

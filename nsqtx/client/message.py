@@ -13,7 +13,7 @@ _head = Struct(">qH16s").unpack_from
 _HEAD_SIZE = 26
 
 
-class Requeue(Exception):  # noqa: N818
+class Requeue(Exception):
     """For a handler to raise: deliver the message again, which is no failure to be logged.
 
     ``delay`` is in seconds, None: by the Reader's settings. Without ``backoff`` the Reader goes on
@@ -58,6 +58,7 @@ class Message:
         "attempts",
         "body",
         "deferred",
+        "held",
         "id",
         "received",
         "source",
@@ -74,6 +75,8 @@ class Message:
         self.answered = False
         #: Whether nothing is to be answered when the handler returns.
         self.deferred = False
+        #: Whether the Reader remembers that it is to be answered by hand.
+        self.held = False
 
     def __repr__(self) -> str:
         return f"<Message {self.id.decode()} of {self.source.address}, attempt {self.attempts}>"

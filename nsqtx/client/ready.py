@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from random import Random
+from typing import Any
 
 import attrs
 
@@ -47,6 +48,8 @@ class Share:
     max_rdy: int
     #: When a message came last, or the connection was joined (seconds).
     last_message: float
+    #: For whoever writes what `Ready` decides: the connection.
+    owner: Any = None
     #: Messages that came and are not answered.
     in_flight: int = 0
     #: What was sent last.
@@ -146,9 +149,9 @@ class Ready:
             self.starved,
         )
 
-    def join(self, max_rdy: int) -> Share:
+    def join(self, max_rdy: int, owner: Any = None) -> Share:
         """A connection is subscribed; its RDY is 0 so far."""
-        share = Share(max_rdy, self._now())
+        share = Share(max_rdy, self._now(), owner)
         self._shares.append(share)
         self._settle()
         return share
