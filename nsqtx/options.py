@@ -218,7 +218,7 @@ def usage(cls: type[Any], program: str) -> str:
         noun = f" {each.kind.noun}" if each.kind.noun else ""
         lines.append(f"  -{each.flag}{noun}")
         text = each.help
-        if each.default not in (0, "", "false") and each.default != []:
+        if each.default not in (None, 0, "", "false") and each.default != []:
             text += f" (default {each.kind.default_text(each.default)})"
         lines.append(f"    \t{text}")
     return "\n".join(lines) + "\n"

@@ -16,11 +16,13 @@ from twisted.python.reflect import namedAny
 import nsqtx
 from nsqtx.nsqd import tap as nsqd
 from nsqtx.nsqlookupd import tap as nsqlookupd
+from nsqtx.tools.nsq_stat import command as nsq_stat
 from nsqtx.version import NSQ_VERSION, RUNTIME, __version__
 
 ROOT = Path(__file__).parents[1]
-#: Commands, and the modules that they run.
-PROGRAMS = {"nsqd": nsqd, "nsqlookupd": nsqlookupd}
+#: Commands, and the modules that they run. Those that twistd runs as well come first.
+DAEMONS = {"nsqd": nsqd, "nsqlookupd": nsqlookupd}
+PROGRAMS = {**DAEMONS, "nsq_stat": nsq_stat}
 
 
 def test_the_version_is_said_once() -> None:
@@ -51,9 +53,9 @@ def test_twistd_finds_the_daemons() -> None:
     """A plugin has no code of its own: it names the module that makes the service."""
     offered: list[Any] = list(getPlugins(IServiceMaker))
     makers = [maker for maker in offered if getattr(maker, "module", "").startswith("nsqtx.")]
-    assert {maker.tapname for maker in makers} == set(PROGRAMS)
+    assert {maker.tapname for maker in makers} == set(DAEMONS)
     for maker in makers:
-        tap: Any = PROGRAMS[maker.tapname]
+        tap: Any = DAEMONS[maker.tapname]
         assert maker.options is tap.Options
         assert namedAny(maker.module) is tap
         assert tap.makeService

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -93,12 +94,16 @@ MakeTool = Callable[[Any, Any, Ending], IService]
 
 @attrs.frozen
 class Tool:
-    """One tool. ``load`` imports reactor and service, which ``--version`` need not wait for."""
+    """One tool. ``load`` imports reactor and service, which ``--version`` need not wait for.
+
+    ``hangup_ends``: SIGHUP is as SIGTERM; else it kills.
+    """
 
     name: str
     options: type[Any]
     start_error: Callable[[Any], str | None]
     load: Callable[[], tuple[Any, MakeTool]]
+    hangup_ends: bool = False
 
     def main(self, arguments: Sequence[str] | None = None) -> int:
         """Run until it is done, fails, or is told to stop by SIGINT or SIGTERM; the exit code.
@@ -110,6 +115,9 @@ class Tool:
         install_lines()
         ending = Ending(reactor)
         service = make(options, reactor, ending)
+
+        if self.hangup_ends:
+            signal.signal(signal.SIGHUP, lambda *_: reactor.callFromThread(ending.finish))
 
         def start() -> None:
             reactor.addSystemEventTrigger("before", "shutdown", stop)

@@ -6,6 +6,7 @@ import pytest
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 
+from nsqtx.cluster.errors import ApiError
 from nsqtx.durations import SECOND
 from nsqtx.tools import patterns
 from nsqtx.tools.nsq_to_file.topics import TopicFinder
@@ -47,7 +48,7 @@ def test_topics_are_found_at_once_and_later() -> None:
 def test_a_dead_nsqlookupd_hides_nothing_of_the_others() -> None:
     """It is in the log."""
     cluster = Cluster()
-    cluster.known = {"a": ConnectionRefusedError("refused"), "b": ["t"]}
+    cluster.known = {"a": ApiError("refused"), "b": ["t"]}
     with Logged() as said:
         cluster.finder.start()
     assert cluster.found == ["t"]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
+from nsqtx.cluster.errors import ApiError
 from nsqtx.durations import SECOND
+from nsqtx.tools.asking import all_answers
 from nsqtx.tools.patterns import TopicPattern
 from nsqtx.wire.names import valid_name
 
@@ -76,22 +79,15 @@ class TopicFinder:
     def _look(self) -> Deferred[None]:
         self._asking = asking = Deferred.fromCoroutine(self._ask_all())
 
-        def asked(result: object) -> None:
-            self._asking = None
+        def failed(failure: Failure) -> None:
+            if not failure.check(CancelledError):
+                log.failure("could not retrieve topic list", failure)
 
-        return asking.addBoth(asked)
+        return asking.addErrback(failed)
 
     async def _ask_all(self) -> None:
-        asking = [lookup() for lookup in self._lookups]
-        try:
-            for each in asking:
-                try:
-                    topics = await each
-                except Exception as error:  # noqa: BLE001  # of the network, of any kind
-                    log.error("could not retrieve topic list: {error}", error=error)
-                else:
-                    self.take(sorted(topics))
-        finally:
-            for each in asking:
-                each.addErrback(lambda _: None)
-                each.cancel()
+        for answer in await all_answers(lookup() for lookup in self._lookups):
+            if isinstance(answer, ApiError):
+                log.error("could not retrieve topic list: {error}", error=answer)
+            else:
+                self.take(sorted(answer))
