@@ -2,11 +2,11 @@
 
 ::
 
-    from nsqtx.client import Reader, ReaderConfig, Requeue
+    from nsqtx.client import Reader, ReaderConfig, Requeue, Writer
 
-`nsqtx.client.reader` says how a Reader works, and who does what in it; `nsqtx.client.handling`
-what a handler may do; `nsqtx.client.errors` and `nsqtx.client.events` what there is to catch and
-to watch.
+`nsqtx.client.reader` says how a Reader works, and who does what in it, `nsqtx.client.writer` how a
+Writer does; `nsqtx.client.handling` what a handler may do; `nsqtx.client.errors` and
+`nsqtx.client.events` what there is to catch and to watch.
 """
 
 from nsqtx.client.backoff import Exponential, FullJitter
@@ -28,6 +28,7 @@ from nsqtx.client.errors import (
 from nsqtx.client.message import Message, Requeue
 from nsqtx.client.reader import Reader
 from nsqtx.client.stats import ConnectionStats, DrainReport, ReaderStats
+from nsqtx.client.writer import NsqdStats, Writer, WriterStats
 
 __all__ = [
     "AlreadyAnswered",
@@ -44,6 +45,7 @@ __all__ = [
     "FullJitter",
     "Message",
     "NsqError",
+    "NsqdStats",
     "Outcome",
     "PublishFailed",
     "Reader",
@@ -52,5 +54,7 @@ __all__ = [
     "Requeue",
     "ServerError",
     "Stopped",
+    "Writer",
     "WriterConfig",
+    "WriterStats",
 ]

@@ -85,6 +85,10 @@ class NsqdConnection(Protocol):
         self.blocked = False
         self.on_writable: Callable[[], None] | None = None
         self.closed = False
+        #: It will soon be gone: nothing more is to be asked here.
+        self.closing = False
+        #: How many answers have come.
+        self.answered = 0
         self.clock = clock
         self._parser = FrameParser(config.max_msg_size or 2**31 - 1)
         self._encoder: Encoder | None = None
@@ -233,6 +237,7 @@ class NsqdConnection(Protocol):
     def _answered(self, data: bytes) -> None:
         if not self._turns:
             raise FrameError(f"an answer to nothing: {data[:40]!r}")
+        self.answered += 1
         turn = self._turns.popleft()
         if not turn.called:
             turn.callback(data)
@@ -298,6 +303,7 @@ class NsqdConnection(Protocol):
             self._aborting = self.clock.callLater(0, self.transport.abortConnection)
 
     def _end(self, reason: NsqError) -> None:
+        self.closing = True
         if self._reason is None:
             self._reason = reason
         # A transport with a paused producer would wait for it.
@@ -305,7 +311,7 @@ class NsqdConnection(Protocol):
             self.transport.unregisterProducer()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self.closed = True
+        self.closed = self.closing = True
         for call in (self._alive, self._stuck, self._aborting):
             cancel(call)
         if self._reason is None:
