@@ -19,28 +19,50 @@ What connections are like, how long one may take to be made and whom to trust wi
 agent's business: give `twisted.web.client.Agent` a context factory for that, and a pool to keep
 connections open. A daemon that answers ``TLS_REQUIRED`` is asked again at the port it names.
 
+`ClusterView` looks at all daemons as one: it asks those it has to ask, a limited number at a time,
+and adds up what they say. `ClusterActions` changes something on all of them. Both answer with
+`Gathered`: a value, and warnings about who did not answer or refused; only where nobody answers it
+is a `ClusterError`. ::
+
+    view = ClusterView(agent, reactor, ["localhost:4161"], [])
+    found = await view.topic("orders")
+    print(found.value.depth, [each.depth for each in found.value.nodes], found.message)
+
+What is added up how, is in `nsqtx.cluster.merging` and `nsqtx.cluster.nodes`, which ask nobody.
+
 `nsqtx.cluster.http` makes the requests; `nsqtx.cluster.reading` makes objects of answers, of the
 classes in `nsqtx.cluster.producers`, `nsqtx.cluster.stats` and `nsqtx.cluster.peeked`;
 `nsqtx.cluster.urls` knows the forms in which people write addresses.
 """
 
+from nsqtx.cluster.actions import ClusterActions
 from nsqtx.cluster.errors import ApiError
+from nsqtx.cluster.gathering import ClusterError, Gathered
 from nsqtx.cluster.lookupd import LookupdClient
+from nsqtx.cluster.nodes import Node
 from nsqtx.cluster.nsqd import NsqdClient
 from nsqtx.cluster.peeked import AttemptLimit, PeekedMessage
 from nsqtx.cluster.producers import Info, Lookup, NodeEntry, Producer
 from nsqtx.cluster.stats import ChannelStats, ClientStats, Stats, TopicStats
+from nsqtx.cluster.view import ClusterView, NoSuch, Overview
 
 __all__ = [
     "ApiError",
     "AttemptLimit",
     "ChannelStats",
     "ClientStats",
+    "ClusterActions",
+    "ClusterError",
+    "ClusterView",
+    "Gathered",
     "Info",
     "Lookup",
     "LookupdClient",
+    "NoSuch",
+    "Node",
     "NodeEntry",
     "NsqdClient",
+    "Overview",
     "PeekedMessage",
     "Producer",
     "Stats",

@@ -116,7 +116,7 @@ class NsqdClient(DaemonClient):
     ) -> Deferred[Stats]:
         """Its figures, of one topic or channel if they are given."""
         args = _stats_args(topic, channel, include_clients, include_mem)
-        asking = self._get("/stats", {**args, "format": "json"})
+        asking = self._get("/stats", {"format": "json", **args})
         return asking.addCallback(lambda answer: answer.read(Stats))
 
     def stats_text(

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import attrs
 
-__all__ = ["part", "parts", "read"]
+__all__ = ["part", "parts", "read", "unread"]
 
 T = TypeVar("T")
 _Convert = Callable[[Any], Any]
@@ -29,6 +29,12 @@ def part(of: type[T]) -> T | None:
 def parts(of: type[T]) -> list[T]:
     """An attribute that is a list of objects of a class, or of texts, integers, flags."""
     value: list[T] = attrs.field(factory=list, metadata={"parts": of})
+    return value
+
+
+def unread(default: T) -> T:
+    """An attribute that is not in the JSON."""
+    value: T = attrs.field(default=default, init=False)
     return value
 
 

@@ -1,10 +1,14 @@
-"""What nsqd tells in ``/stats`` (nsqd-http section 8.1). Counts are since its start."""
+"""What nsqd tells in ``/stats`` (nsqd-http section 8.1). Counts are since its start.
+
+What is not in the JSON (`unread`: ``node``, ``hostname`` and so on), and the parts on each node,
+`nsqtx.cluster.merging` fills in, where many nsqd are looked at as one.
+"""
 
 from __future__ import annotations
 
 import attrs
 
-from nsqtx.cluster.reading import part, parts
+from nsqtx.cluster.reading import part, parts, unread
 
 __all__ = [
     "ChannelStats",
@@ -20,10 +24,20 @@ __all__ = [
 
 @attrs.define
 class Percentile:
-    """One percentile of the time from publish to FIN; ``value`` is in ns."""
+    """One percentile of the time from publish to FIN, in ns.
+
+    Of many nodes there is no ``value`` but the least, the greatest and the average of theirs,
+    weighted by how many messages each counts.
+    """
 
     quantile: float = 0.0
     value: float = 0.0
+    min: float = unread(0.0)
+    max: float = unread(0.0)
+    average: float = unread(0.0)
+    count: int = unread(0)
+    #: Whether ``value`` is one of nsqd's.
+    measured: bool = unread(True)
 
 
 @attrs.define
@@ -32,6 +46,9 @@ class Latency:
 
     count: int = 0
     percentiles: list[Percentile] = parts(Percentile)
+    topic: str = unread("")
+    channel: str = unread("")
+    host: str = unread("")
 
 
 @attrs.define
@@ -73,6 +90,12 @@ class ClientStats:
     tls_version: str = ""
     tls_negotiated_protocol: str = ""
     tls_negotiated_protocol_is_mutual: bool = False
+    #: The HTTP address of its nsqd, and where that is.
+    node: str = unread("")
+    node_topology_region: str = unread("")
+    node_topology_zone: str = unread("")
+    #: How long it is connected, in ns.
+    connected: int = unread(0)
 
 
 @attrs.define
@@ -98,6 +121,21 @@ class ChannelStats:
     max_attempts: int = 0
     dead_letter_topic: str = ""
     dead_letter_count: int = 0
+    #: The HTTP address of its nsqd; ``*``: those of `nodes`, added up.
+    node: str = unread("")
+    hostname: str = unread("")
+    topic_name: str = unread("")
+    nodes: list[ChannelStats] = attrs.field(factory=list, init=False)
+
+    @property
+    def memory_depth(self) -> int:
+        """How many of the messages that wait are in memory."""
+        return self.depth - self.backend_depth
+
+    @property
+    def delivery_msg_count(self) -> int:
+        """How many were delivered from memory, which is when nsqd looks how near a client is."""
+        return self.zone_local_msg_count + self.region_local_msg_count + self.global_msg_count
 
 
 @attrs.define
@@ -115,6 +153,20 @@ class TopicStats:
     global_msg_count: int = 0
     paused: bool = False
     e2e_processing_latency: Latency | None = part(Latency)
+    #: The HTTP address of its nsqd; ``*``: those of `nodes`, added up.
+    node: str = unread("")
+    hostname: str = unread("")
+    nodes: list[TopicStats] = attrs.field(factory=list, init=False)
+
+    @property
+    def memory_depth(self) -> int:
+        """How many of the messages that wait are in memory."""
+        return self.depth - self.backend_depth
+
+    @property
+    def delivery_msg_count(self) -> int:
+        """As of a channel; nsqd says none of it of topics."""
+        return self.zone_local_msg_count + self.region_local_msg_count + self.global_msg_count
 
 
 @attrs.define

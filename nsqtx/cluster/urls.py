@@ -19,8 +19,8 @@ __all__ = ["DaemonUrl", "query_text"]
 
 
 def query_text(fields: Mapping[str, str]) -> str:
-    """Parameters as a query, escaped as forms are, in alphabetical order as Go sends them."""
-    return "&".join(f"{quote_plus(name)}={quote_plus(fields[name])}" for name in sorted(fields))
+    """Parameters as a query, escaped as forms are."""
+    return "&".join(f"{quote_plus(name)}={quote_plus(value)}" for name, value in fields.items())
 
 
 @attrs.frozen
@@ -29,8 +29,9 @@ class DaemonUrl:
 
     #: Scheme, host and port: ``http://host:4161``.
     root: str
-    #: ``host:port``, for people.
-    place: str
+    #: IPv6 without brackets.
+    host: str
+    port: int
     #: Beginning with a slash, not ending with one; or empty.
     path: str = ""
     query: str = ""
@@ -53,8 +54,8 @@ class DaemonUrl:
         host = parts.hostname
         if parts.scheme not in ("http", "https") or not host or port == 0:
             raise ValueError(wrong)
-        bad_path = not is_url and (parts.path or parts.query or parts.username is not None)
-        if bad_path or any(each.isspace() for each in text):
+        extra = parts.path or parts.query or parts.username is not None
+        if (extra and not is_url) or parts.fragment or any(each.isspace() for each in text):
             raise ValueError(wrong)
         if port is None:
             usual = 443 if parts.scheme == "https" else 80
@@ -65,7 +66,7 @@ class DaemonUrl:
             pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
             authorization = "Basic " + b64encode(pair.encode()).decode("ascii")
         root = f"{parts.scheme}://{place}"
-        return cls(root, place, parts.path.rstrip("/"), parts.query, authorization)
+        return cls(root, host, port, parts.path.rstrip("/"), parts.query, authorization)
 
     def at(self, path: str, query: str = "") -> str:
         """The URL of a path, in which parameters of the daemon's own URL stay."""
