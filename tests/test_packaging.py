@@ -17,11 +17,12 @@ import nsqtx
 from nsqtx.nsqd import tap as nsqd
 from nsqtx.nsqlookupd import tap as nsqlookupd
 from nsqtx.tools.nsq_stat import command as nsq_stat
+from nsqtx.tools.nsq_to_file import tap as nsq_to_file
 from nsqtx.version import NSQ_VERSION, RUNTIME, __version__
 
 ROOT = Path(__file__).parents[1]
 #: Commands, and the modules that they run. Those that twistd runs as well come first.
-DAEMONS = {"nsqd": nsqd, "nsqlookupd": nsqlookupd}
+DAEMONS = {"nsqd": nsqd, "nsqlookupd": nsqlookupd, "nsq_to_file": nsq_to_file}
 PROGRAMS = {**DAEMONS, "nsq_stat": nsq_stat}
 
 

@@ -8,7 +8,7 @@ tools' ``--consumer-opt`` and ``--producer-opt`` set them by name from text, see
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Self
 
 import attrs
@@ -171,15 +171,35 @@ class ClientConfig:
 
         :raises ConfigError: there is no such setting, or the text is no value for it.
         """
+        return self.with_options([(name, value)])
+
+    def with_options(self, options: Iterable[tuple[str, str | None]]) -> Self:
+        """The same for several, which need to be right only all together."""
+        changes = {}
+        for name, value in options:
+            changes.update(self.read_option(name, value))
+        return attrs.evolve(self, **changes)
+
+    @classmethod
+    def read_option(cls, name: str, value: str | None = None) -> dict[str, Any]:
+        """The field that such an option is for, and its value: checked, but by itself alone.
+
+        It is empty for an option of the other role.
+
+        :raises ConfigError: as `with_option`.
+        """
         name = name.replace("-", "_")
         if name == "skip_lookupd_authorization":
             # By its effect there, not by its name.
-            return attrs.evolve(self, lookupd_authorization=_switched(name, value))
-        for each in attrs.fields(type(self)):
+            return {"lookupd_authorization": _switched(name, value)}
+        for each in attrs.fields(cls):
             if each.name == name and "kind" in each.metadata:
-                return attrs.evolve(self, **{name: _value(name, each.metadata["kind"], value)})
+                found = _value(name, each.metadata["kind"], value)
+                if each.validator is not None:
+                    each.validator(None, each, found)
+                return {name: found}
         if name in _ALL_NAMES:
-            return self  # the other role's
+            return {}
         raise ConfigError(f"there is no setting {name!r}")
 
 

@@ -8,6 +8,8 @@ from typing import Any
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, succeed
 
+from nsqtx.client.handling import Collector
+
 __all__ = ["FakeMessage", "FakeReader"]
 
 
@@ -17,12 +19,8 @@ class FakeMessage:
     def __init__(self, body: bytes, attempts: int = 1) -> None:
         self.body = body
         self.attempts = attempts
-        self.answered = self.deferred = False
+        self.answered = False
         self.answer = ""
-
-    def defer_response(self) -> None:
-        """Note it."""
-        self.deferred = True
 
     def finish(self) -> None:
         """FIN."""
@@ -54,8 +52,12 @@ class FakeReader(Service):
         messages = [FakeMessage(body) for body in bodies]
         for message in messages:
             self.handler(message)
+        if isinstance(self.handler, Collector):
+            self.handler.read_done()
         return messages
 
     def stopService(self) -> Deferred[None]:
         super().stopService()
+        if isinstance(self.handler, Collector):
+            self.handler.stop()
         return self.stopping

@@ -15,3 +15,10 @@ nsqlookupd = ServiceMaker(
     "The directory daemon of NSQ: knows which nsqd have which topics and channels.",
     "nsqlookupd",
 )
+
+nsq_to_file = ServiceMaker(
+    "nsq_to_file",
+    "nsqtx.tools.nsq_to_file.tap",
+    "Archives the messages of NSQ's topics in files.",
+    "nsq_to_file",
+)

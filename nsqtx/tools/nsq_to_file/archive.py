@@ -30,9 +30,6 @@ class ArchivedMessage(Protocol):
     #: Whether the client has answered it already: given it back, when the time for a stop was up.
     answered: bool
 
-    def defer_response(self) -> None:
-        """It will be answered later."""
-
     def finish(self) -> None:
         """FIN."""
 
@@ -51,6 +48,8 @@ class Consumer(Protocol):
 class Archive:
     """A topic's messages on their way into its `Output`.
 
+    It is a handler for a Reader that collects (`nsqtx.client.handling.Collector`).
+
     They are gathered, and one step after the other runs in a thread: write, and where it is due,
     rotate and sync. What a sync covers is finished. What cannot be written is requeued: nsqd keeps
     it, and the client's backoff sees to it that the disk is tried ever more seldom.
@@ -67,7 +66,6 @@ class Archive:
         self._options = options
         self._output = output
         self._said = said
-        self._clock = clock
         self._in_thread = in_thread
         #: Set before the first message.
         self.consumer: Consumer | None = None
@@ -78,7 +76,7 @@ class Archive:
         #: How many were finished so far: as many as the output calls synced.
         self._finished = 0
         self._tick_due = self._close_due = self._stopping = False
-        #: A step is under way, or will begin in the next turn of the reactor.
+        #: A step is under way.
         self._running = False
         self._idle: list[Deferred[None]] = []
         self._ticks = LoopingCall(self._tick)
@@ -88,10 +86,12 @@ class Archive:
         """Begin to tick."""
         self._ticks.start(self._options.sync_interval / SECOND, now=False)
 
-    def take(self, message: ArchivedMessage) -> None:
+    def __call__(self, message: ArchivedMessage) -> None:
         """A message has come."""
-        message.defer_response()
         self._arrived.append(message)
+
+    def read_done(self) -> None:
+        """That was the last message of a read."""
         self._run()
 
     def hang_up(self) -> None:
@@ -99,20 +99,23 @@ class Archive:
         self._close_due = True
         self._run()
 
-    def stop_soon(self) -> None:
+    def stop(self) -> None:
         """From now on sync at once: the consumer stops when all it has is finished."""
         self._stopping = True
         self._run()
 
-    def stop(self) -> Deferred[None]:
+    def abandon(self) -> None:
+        """Time is up: the Reader gives back what is not finished."""
+
+    def close(self) -> Deferred[None]:
         """The consumer has stopped: sync, close; fires when that is done."""
         if self._ticks.running:
             self._ticks.stop()
         self._stopping = self._close_due = True
+        closed: Deferred[None] = Deferred()
+        self._idle.append(closed)
         self._run()
-        stopped: Deferred[None] = Deferred()
-        self._idle.append(stopped)
-        return stopped
+        return closed
 
     def _tick(self) -> None:
         self._tick_due = True
@@ -123,12 +126,8 @@ class Archive:
     def _run(self) -> None:
         if not self._running:
             self._running = True
-            # In the next turn, when all messages of this read have come.
-            self._clock.callLater(0, self._begin)
-
-    def _begin(self) -> None:
-        running = Deferred.fromCoroutine(self._steps())
-        running.addErrback(lambda failure: log.failure("a bug", failure))
+            running = Deferred.fromCoroutine(self._steps())
+            running.addErrback(lambda failure: log.failure("a bug", failure))
 
     async def _steps(self) -> None:
         try:

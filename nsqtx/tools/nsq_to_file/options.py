@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 import attrs
 
@@ -10,10 +11,10 @@ from nsqtx.durations import MINUTE, SECOND
 from nsqtx.kinds import BOOL, DURATION, INT, LEVELS, STRING, STRINGS
 from nsqtx.options import option
 from nsqtx.tools.patterns import PatternError, TopicPattern
-from nsqtx.tools.sources import CONSUMER_OPTIONS
+from nsqtx.tools.sources import CONSUMER_OPTIONS, ClientOption, client_error, source_error
 from nsqtx.wire.names import valid_name
 
-__all__ = ["NsqToFileOptions", "start_error"]
+__all__ = ["NsqToFileOptions", "early_error", "start_error"]
 
 
 @attrs.define
@@ -75,7 +76,7 @@ class NsqToFileOptions:
     lookupd_http_address: list[str] = option(
         STRINGS, (), "nsqlookupd to find nsqd by, host:port (may be given several times)"
     )
-    consumer_opt: list[tuple[str, str]] = option(
+    consumer_opt: list[ClientOption] = option(
         CONSUMER_OPTIONS,
         (),
         "option of the client library, as name,value (may be given several times)",
@@ -109,17 +110,16 @@ def start_error(options: NsqToFileOptions) -> str | None:
     for name in ("http_client_connect_timeout", "http_client_request_timeout", "sync_interval"):
         if getattr(options, name) <= 0:
             return f"--{name.replace('_', '-')} should be positive"
-    if not options.nsqd_tcp_address and not options.lookupd_http_address:
-        return "--nsqd-tcp-address or --lookupd-http-address required."
-    if options.nsqd_tcp_address and options.lookupd_http_address:
-        return "use --nsqd-tcp-address or --lookupd-http-address not both"
+    reason = source_error(options, ".")
+    if reason is not None:
+        return reason
     if not 1 <= options.gzip_level <= 9:
         return f"invalid --gzip-level value ({options.gzip_level}), should be 1-9"
     if not options.topic and not options.topic_pattern:
         return "--topic or --topic-pattern required"
     if not options.topic and not options.lookupd_http_address:
         return "--lookupd-http-address must be specified when no --topic specified"
-    return _never_works(options)
+    return _never_works(options) or client_error(options)
 
 
 def _never_works(options: NsqToFileOptions) -> str | None:
@@ -136,6 +136,8 @@ def _never_works(options: NsqToFileOptions) -> str | None:
     return None
 
 
-def level_error(options: NsqToFileOptions) -> str | None:
-    """What is said before ``--version`` is looked at."""
+def early_error(options: NsqToFileOptions, left: Sequence[str]) -> str | None:
+    """What is said before ``--version`` is looked at; ``left`` is what is no flag."""
+    if left:
+        return f"unknown arguments: [{' '.join(left)}]"
     return None if options.log_level.lower() in LEVELS else "--log-level is invalid"

@@ -11,7 +11,11 @@ from twisted.application.service import IService
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
+from twisted.web.client import Agent
 
+from nsqtx.client.reader import Reader
+from nsqtx.cluster.lookupd import LookupdClient
+from nsqtx.durations import SECOND
 from nsqtx.signals import SteeredService
 from nsqtx.tools.nsq_to_file.archive import Archive
 from nsqtx.tools.nsq_to_file.filename import FileName, FileNameError, file_name
@@ -20,13 +24,14 @@ from nsqtx.tools.nsq_to_file.options import NsqToFileOptions
 from nsqtx.tools.nsq_to_file.output import Output
 from nsqtx.tools.nsq_to_file.topics import TopicFinder
 from nsqtx.tools.patterns import TopicPattern
+from nsqtx.tools.sources import make_reader
 
-__all__ = ["MakeConsumer", "NsqToFileService"]
+__all__ = ["MakeConsumer", "NsqToFileService", "make_service"]
 
 log = Logger(namespace="nsqtx.tools.nsq_to_file")
 
-#: Makes the Reader of a topic, which hands its messages to that function.
-MakeConsumer = Callable[[str, Callable[[Any], None]], Any]
+#: Makes the Reader of a topic, which hands its messages to that archive.
+MakeConsumer = Callable[[str, Archive], Any]
 
 
 class _Topic:
@@ -113,7 +118,7 @@ class NsqToFileService(SteeredService):
         if not self.running:
             return
         topic.archive.start()
-        consumer = self._make_consumer(topic.name.topic, topic.archive.take)
+        consumer = self._make_consumer(topic.name.topic, topic.archive)
         topic.consumer = topic.archive.consumer = consumer
         consumer.startService()
 
@@ -121,13 +126,26 @@ class NsqToFileService(SteeredService):
         if topic.begun is not None:
             await topic.begun
         if topic.consumer is not None:
-            stopping = maybeDeferred(topic.consumer.stopService)
-            topic.archive.stop_soon()
-            await stopping
-        await topic.archive.stop()
+            await maybeDeferred(topic.consumer.stopService)
+        await topic.archive.close()
 
     def _stop(self, topic: _Topic) -> Deferred[None]:
         stopping = Deferred.fromCoroutine(self._stop_one(topic))
         return stopping.addErrback(
             lambda failure: log.failure("{said}the stop was not clean", failure, said=topic.said)
         )
+
+
+def make_service(options: NsqToFileOptions, reactor: Any, observer: object) -> NsqToFileService:
+    """The service, with Readers and clients of nsqlookupd."""
+    agent = Agent(reactor, connectTimeout=options.http_client_connect_timeout / SECOND)
+    timeout = options.http_client_request_timeout / SECOND
+    lookupds = [
+        LookupdClient(address, agent, reactor, timeout=timeout)
+        for address in dict.fromkeys(options.lookupd_http_address)
+    ]
+
+    def make_consumer(topic: str, archive: Archive) -> Reader:
+        return make_reader(options, "nsq_to_file", topic, archive, reactor)
+
+    return NsqToFileService(options, reactor, make_consumer, [each.topics for each in lookupds])
