@@ -328,7 +328,7 @@ class Discovery:
 
     async def _watch(self, asked: _Asked) -> None:
         """Wait until there is news; a round follows, and then the next watch."""
-        while asked.index is not None:
+        while True:
             begun = self._clock.seconds()
             index: int | None
             try:
@@ -345,7 +345,7 @@ class Discovery:
                 index = error.index
             # One that answers at once is not asked at once.
             rest = begun + FLOOR - self._clock.seconds()
-            if False:
+            if rest > 0:
                 await deferLater(self._clock, rest)
             if index is None:
                 return
