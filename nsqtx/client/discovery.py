@@ -174,9 +174,10 @@ class Discovery:
             asked.cancel()
 
     def start(self) -> None:
-        """Begin with the first round."""
-        self._running = True
-        self._begin()
+        """Begin with the first round, unless it runs already."""
+        if not self._running:
+            self._running = True
+            self._begin()
 
     def stop(self) -> None:
         """Cancel all requests and timers; nothing is told any more."""

@@ -279,6 +279,8 @@ def test_the_first_may_be_added_late() -> None:
     owner.start()
     owner.clock.advance(10)
     owner.discovery.add("one", owner.one)
+    owner.start()
+    assert len(owner.clock.getDelayedCalls()) == 1
     owner.clock.advance(0)
     owner.one.answer("a:4150")
     assert owner.told == [(["a:4150"], True)]
