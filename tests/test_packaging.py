@@ -14,6 +14,7 @@ from twisted.plugin import getPlugins
 from twisted.python.reflect import namedAny
 
 import nsqtx
+from nsqtx.nsqadmin import tap as nsqadmin
 from nsqtx.nsqd import tap as nsqd
 from nsqtx.nsqlookupd import tap as nsqlookupd
 from nsqtx.tools.nsq_stat import command as nsq_stat
@@ -22,7 +23,12 @@ from nsqtx.version import NSQ_VERSION, RUNTIME, __version__
 
 ROOT = Path(__file__).parents[1]
 #: Commands, and the modules that they run. Those that twistd runs as well come first.
-DAEMONS = {"nsqd": nsqd, "nsqlookupd": nsqlookupd, "nsq_to_file": nsq_to_file}
+DAEMONS = {
+    "nsqd": nsqd,
+    "nsqlookupd": nsqlookupd,
+    "nsqadmin": nsqadmin,
+    "nsq_to_file": nsq_to_file,
+}
 PROGRAMS = {**DAEMONS, "nsq_stat": nsq_stat}
 
 

@@ -7,7 +7,7 @@ of those. HEAD is not GET.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 __all__ = ["Routes", "clean_path"]
 
@@ -36,6 +36,15 @@ class Routes:
 
     def __init__(self, rules: Iterable[tuple[str, Iterable[str]]]) -> None:
         self._rules = [(path.split("/"), frozenset(methods)) for path, methods in rules]
+
+    def under(self, base: str, without: Container[str] = ()) -> Routes:
+        """The same routes under a base path, which has no slash at its end, but for some."""
+        rules = [("/".join(segments), methods) for segments, methods in self._rules]
+        return Routes(
+            ((base + path).rstrip("/") if base else path, methods)
+            for path, methods in rules
+            if path not in without
+        )
 
     def allowed(self, path: str) -> list[str]:
         """The methods of exactly this path, OPTIONS included, sorted; empty if it has none."""

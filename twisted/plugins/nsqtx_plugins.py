@@ -16,6 +16,13 @@ nsqlookupd = ServiceMaker(
     "nsqlookupd",
 )
 
+nsqadmin = ServiceMaker(
+    "nsqadmin",
+    "nsqtx.nsqadmin.tap",
+    "The web interface of NSQ: shows a whole cluster, and acts on it.",
+    "nsqadmin",
+)
+
 nsq_to_file = ServiceMaker(
     "nsq_to_file",
     "nsqtx.tools.nsq_to_file.tap",

@@ -1,0 +1,74 @@
+"""nsqadmin over HTTP: the API, what it can be told, files, pages (nsqadmin sections 3 to 10).
+
+The app knows paths without a base path; `UnderBase` puts it there.
+"""
+
+# Most of twisted.web has no annotations.
+# mypy: allow-untyped-calls
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from klein import Klein
+from twisted.internet.interfaces import IReactorTime
+from twisted.web.resource import IResource
+
+from nsqtx.nsqadmin.api_config import add_config_routes
+from nsqtx.nsqadmin.gate import Gate
+from nsqtx.web.api import answer_errors, plain
+from nsqtx.web.base import UnderBase
+from nsqtx.web.site import ApiRequest, ApiSite
+
+if TYPE_CHECKING:
+    from nsqtx.nsqadmin.admin import Admin
+
+__all__ = ["AdminApi"]
+
+#: The largest body of any request, in bytes.
+MAX_BODY = 1024 * 1024
+
+
+class AdminApi:
+    """The endpoints of one nsqadmin."""
+
+    app = Klein()
+
+    def __init__(self, admin: Admin) -> None:
+        self.admin = admin
+
+    @property
+    def clock(self) -> IReactorTime:
+        """The clock that everything goes by."""
+        return self.admin.clock
+
+    def resource(self) -> IResource:
+        """What answers requests."""
+        options = self.admin.options
+        without = () if options.proxy_graphite else ("/render",)
+        inner = UnderBase(self.app, self.routes.under(self.admin.base, without), self.admin.base)
+        return Gate(inner, self.admin.base, None, _origin(options.graphite_url))
+
+    def site(self) -> ApiSite:
+        """A site that serves this, for an endpoint to listen with."""
+        return ApiSite(self.resource(), self.clock, self.body_limit)
+
+    def body_limit(self, method: str, path: str) -> int | None:
+        """How much of a body is read."""
+        return MAX_BODY if method in ("POST", "PUT", "DELETE") else None
+
+    @app.route("/ping", methods=["GET"])
+    @plain
+    def ping(self, _request: ApiRequest) -> str:
+        """``OK``, always."""
+        return "OK"
+
+    add_config_routes(app)
+    routes = answer_errors(app)
+
+
+def _origin(url: str) -> str:
+    """Scheme, host and port of a URL; empty for none."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}" if parts.netloc else ""

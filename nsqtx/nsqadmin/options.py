@@ -1,0 +1,157 @@
+"""The options of nsqadmin: every one of the original's (nsqadmin section 2), and ours."""
+
+from __future__ import annotations
+
+import ipaddress
+import posixpath
+import socket
+from urllib.parse import urlsplit
+
+import attrs
+
+from nsqtx.durations import SECOND
+from nsqtx.kinds import BOOL, DURATION, LOG_LEVEL, STRING, STRINGS, choice
+from nsqtx.listen import split_address
+from nsqtx.logs import FORMS
+from nsqtx.options import option
+
+__all__ = ["CHANGEABLE", "NsqadminOptions", "normal_base_path", "start_error"]
+
+
+@attrs.define
+class NsqadminOptions:
+    """All options. Durations in ns."""
+
+    version: bool = option(BOOL, False, "print the version and exit", key=None)
+    config: str = option(STRING, "", "path of a TOML configuration file", key=None)
+    log_level: str = option(LOG_LEVEL, "info", "log level: debug, info, warn, error or fatal")
+    log_prefix: str = option(STRING, "[nsqadmin] ", "prefix of log lines")
+    log_format: str = option(
+        choice(*FORMS), "text", "form of log lines: text, or json for one object a line"
+    )
+    verbose: bool = option(BOOL, False, "has no effect (use -log-level)", key=None)
+
+    http_address: str = option(STRING, "0.0.0.0:4171", "address for HTTP clients")
+    base_path: str = option(STRING, "/", "path that everything is under")
+    dev_static_dir: str = option(
+        STRING, "", "directory whose files are served in place of those of the installation"
+    )
+    lookupd_http_address: list[str] = option(
+        STRINGS,
+        [],
+        "HTTP address of a nsqlookupd (may be given several times)",
+        key="nsqlookupd_http_addresses",
+    )
+    nsqd_http_address: list[str] = option(
+        STRINGS,
+        [],
+        "HTTP address of an nsqd, where there is no nsqlookupd (may be given several times)",
+        key="nsqd_http_addresses",
+    )
+
+    graphite_url: str = option(STRING, "", "URL of graphite, for charts of long times")
+    proxy_graphite: bool = option(BOOL, False, "hand requests for /render on to graphite")
+    statsd_counter_format: str = option(
+        STRING, "stats.counters.%s.count", "what statsd makes of the name of a counter"
+    )
+    statsd_gauge_format: str = option(
+        STRING, "stats.gauges.%s", "what statsd makes of the name of a gauge"
+    )
+    statsd_prefix: str = option(
+        STRING, "nsq.%s", "prefix of names, as nsqd has it (%s: the host of the nsqd)"
+    )
+    statsd_interval: int = option(
+        DURATION, 60 * SECOND, "time between two pushes to statsd, as nsqd has it"
+    )
+
+    notification_http_endpoint: str = option(
+        STRING, "", "URL that is told of each action, by a POST of JSON"
+    )
+    http_client_connect_timeout: int = option(
+        DURATION, 2 * SECOND, "to connect to nsqlookupd, nsqd and others"
+    )
+    http_client_request_timeout: int = option(
+        DURATION, 5 * SECOND, "for a request to nsqlookupd, nsqd and others"
+    )
+    http_client_tls_insecure_skip_verify: bool = option(
+        BOOL, False, "take any certificate that an nsqd shows by HTTPS"
+    )
+    http_client_tls_root_ca_file: str = option(
+        STRING, "", "file with the certificates of who is trusted with HTTPS"
+    )
+    http_client_tls_cert: str = option(STRING, "", "file with our certificate for HTTPS")
+    http_client_tls_key: str = option(STRING, "", "file with its key")
+
+    allow_config_from_cidr: str = option(
+        STRING, "127.0.0.1/8", "network whose hosts may use /config; empty: all may"
+    )
+    acl_http_header: str = option(
+        STRING, "X-Forwarded-User", "header in which a proxy says who the user is"
+    )
+    admin_user: list[str] = option(
+        STRINGS,
+        [],
+        "user who may change things; all may if there is none (may be given several times)",
+        key="admin_users",
+    )
+
+
+#: What may change while nsqadmin runs.
+CHANGEABLE = frozenset({"log_level", "lookupd_http_address"})
+
+
+def normal_base_path(path: str) -> str:
+    """The path with a slash at its start, none at its end, and nothing roundabout in it."""
+    return "/" + posixpath.normpath("/" + path).strip("/")
+
+
+def start_error(options: NsqadminOptions) -> str | None:
+    """What keeps nsqadmin from starting with these options (nsqadmin section 1)."""
+    lookupds, nsqds = options.lookupd_http_address, options.nsqd_http_address
+    if not lookupds and not nsqds:
+        return "--nsqd-http-address or --lookupd-http-address required"
+    if lookupds and nsqds:
+        return "use --nsqd-http-address or --lookupd-http-address not both"
+    cert, key = options.http_client_tls_cert, options.http_client_tls_key
+    if cert and not key:
+        return "--http-client-tls-key must be specified with --http-client-tls-cert"
+    if key and not cert:
+        return "--http-client-tls-cert must be specified with --http-client-tls-key"
+    for flag, addresses in (("lookupd", lookupds), ("nsqd", nsqds)):
+        for address in addresses:
+            reason = _unresolved(address)
+            if reason:
+                return f"failed to resolve --{flag}-http-address ({address}) - {reason}"
+    if options.proxy_graphite and not _is_url(options.graphite_url):
+        return f"failed to parse --graphite-url ({options.graphite_url}) - it is no URL"
+    network = options.allow_config_from_cidr
+    if network:
+        try:
+            if "/" not in network:
+                raise ValueError("invalid CIDR address")
+            ipaddress.ip_network(network, strict=False)
+        except ValueError as error:
+            return f"failed to parse --allow-config-from-cidr ({network}) - {error}"
+    return None
+
+
+def _unresolved(address: str) -> str | None:
+    """Why this is no address of a daemon: ``host:port``, or a URL."""
+    if "://" in address:
+        return None if _is_url(address) else "it is no URL of http or https"
+    pair = split_address(address)
+    if pair is None or not pair[1]:
+        return f"address {address}: missing port in address"
+    try:
+        socket.getaddrinfo(pair[0] or None, pair[1], type=socket.SOCK_STREAM)
+    except OSError as error:
+        return str(error.strerror or error).lower()
+    return None
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False

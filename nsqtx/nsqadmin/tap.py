@@ -1,0 +1,31 @@
+"""nsqadmin from the command line, as the command and as ``twistd -n nsqadmin``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nsqtx.nsqadmin.options import NsqadminOptions, start_error
+from nsqtx.program import MakeService, Program, TwistdOptions
+
+__all__ = ["Options", "main", "makeService"]
+
+
+def _load() -> tuple[Any, MakeService]:
+    from twisted.internet import reactor
+
+    from nsqtx.nsqadmin.service import NsqadminService
+
+    return reactor, NsqadminService
+
+
+PROGRAM = Program("nsqadmin", NsqadminOptions, start_error, _load)
+
+
+class Options(TwistdOptions):
+    """The same command line for ``twistd``."""
+
+    program = PROGRAM
+
+
+main = PROGRAM.main
+makeService = PROGRAM.make_service

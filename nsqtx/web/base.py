@@ -1,0 +1,44 @@
+"""A Klein app whose paths are all under another: ``/ping`` is at ``/adm/ping``."""
+
+# Most of twisted.web has no annotations.
+# mypy: allow-untyped-calls
+
+from __future__ import annotations
+
+from typing import Any
+
+from klein import Klein
+from twisted.web.resource import Resource
+
+from nsqtx.web.api import answer_unrouted
+from nsqtx.web.routing import Routes, clean_path
+from nsqtx.web.site import ApiRequest
+
+__all__ = ["UnderBase"]
+
+
+class UnderBase(Resource):
+    """The root of a site.
+
+    :param routes: those of the app, under the base path; see `Routes.under`.
+    :param base: empty, or a path without a slash at its end.
+    """
+
+    isLeaf = True
+
+    def __init__(self, app: Klein, routes: Routes, base: str) -> None:
+        super().__init__()
+        self._routes = routes
+        self._app = app.resource()
+        self._depth = base.count("/")
+
+    def render(self, request: ApiRequest) -> Any:
+        """Answer what no route is for; let Klein do the rest."""
+        path, method = request.path_text, request.method.decode("ascii")
+        routed = method in self._routes.allowed(path) and method != "OPTIONS"
+        if not routed or clean_path(path) != path:
+            return answer_unrouted(request, self._routes)
+        segments = request.postpath or []
+        request.prepath = segments[: self._depth]
+        request.postpath = segments[self._depth :] or [b""]
+        return self._app.render(request)
