@@ -1,0 +1,91 @@
+"""An installation of nsqtx without its checkout, from the wheel that the source distribution makes.
+
+What nsqtx depends on is borrowed from this interpreter, so that nothing is downloaded.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import sysconfig
+import venv
+from pathlib import Path
+
+import attrs
+import pytest
+
+ROOT = Path(__file__).parents[2]
+#: What a working copy has beside what belongs to the project.
+IGNORED = shutil.ignore_patterns(
+    ".git", ".venv", "*.egg-info", "build", "dist", "__pycache__", ".*_cache", ".hypothesis", "data"
+)
+
+
+@attrs.frozen
+class Installation:
+    """A clean environment with nsqtx in it, and what it was installed from."""
+
+    root: Path
+    sdist: Path
+    wheel: Path
+
+    def command(self, name: str) -> str:
+        """The path of a console script."""
+        return str(self.root / "bin" / name)
+
+    def run(self, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a console script to its end, far from any checkout."""
+        return subprocess.run(
+            [self.command(name), *arguments],
+            cwd=self.root,
+            env={"PATH": "/usr/bin:/bin", "HOME": str(self.root)},
+            text=True,
+            capture_output=True,
+            timeout=60,
+        )
+
+
+@pytest.fixture(scope="session")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the project, so that a build leaves nothing in the working copy."""
+    copy = tmp_path_factory.mktemp("source") / "nsqtx"
+    shutil.copytree(ROOT, copy, ignore=_ignored)
+    return copy
+
+
+def _ignored(directory: str, names: list[str]) -> set[str]:
+    ignored = IGNORED(directory, names)
+    # Recordings of a data path are called data as well; only the one at the top is the README's.
+    return ignored if Path(directory) == ROOT else ignored - {"data"}
+
+
+@pytest.fixture(scope="session")
+def installation(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Installation:
+    """Build the source distribution, from it the wheel, and install that."""
+    built = tmp_path_factory.mktemp("built")
+    _quietly(
+        [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(built), str(source)],
+    )
+    (sdist,) = built.glob("*.tar.gz")
+    (wheel,) = built.glob("*.whl")
+    root = tmp_path_factory.mktemp("installed")
+    venv.create(root, with_pip=False, symlinks=True)
+    python = root / "bin" / "python"
+    pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet"]
+    _quietly([*pip, "--no-deps", "--no-index", "--disable-pip-version-check", str(wheel)])
+    own = sysconfig.get_path("purelib", vars={"base": str(root)})
+    (Path(own) / "borrowed.pth").write_text("\n".join(_borrowed()) + "\n")
+    return Installation(root, sdist, wheel)
+
+
+def _borrowed() -> list[str]:
+    """Where this interpreter has its libraries, without the checkout that it may run from."""
+    places = [Path(place) for place in sys.path if place]
+    return [str(place) for place in places if place.name in ("site-packages", "dist-packages")]
+
+
+def _quietly(command: list[str]) -> None:
+    """Run to the end; what it said is shown only if it failed."""
+    done = subprocess.run(command, text=True, capture_output=True, timeout=300, cwd=sys.prefix)
+    assert done.returncode == 0, done.stdout + done.stderr
