@@ -1,4 +1,4 @@
-"""The cookies of the pages: none of them is for scripts, none is sent from other sites."""
+"""The cookies of the pages: none of them is for scripts, none comes with other sites' forms."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def set_cookie(
         max_age=None if lifetime is None else str(lifetime),
         secure=is_https(request),
         httpOnly=True,
-        sameSite="Strict",
+        sameSite="Lax",
     )
 
 
