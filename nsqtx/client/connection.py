@@ -303,11 +303,11 @@ class NsqdConnection(Protocol):
             self._aborting = self.clock.callLater(0, self.transport.abortConnection)
 
     def _end(self, reason: NsqError) -> None:
-        self.closing = True
         if self._reason is None:
             self._reason = reason
-        # A transport with a paused producer would wait for it.
-        if not self.closed:
+        if not self.closing:
+            self.closing = True
+            # A transport with a paused producer would wait for it.
             self.transport.unregisterProducer()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
