@@ -26,9 +26,14 @@ class Authority:
         self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, authority: bool = False
     ) -> bytes:
         now = datetime.datetime.now(datetime.UTC)
+        builder = x509.CertificateBuilder()
+        if not authority:
+            # Clients look for the name here only.
+            (common_name,) = subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+            names = x509.SubjectAlternativeName([x509.DNSName(str(common_name.value))])
+            builder = builder.add_extension(names, critical=False)
         certificate = (
-            x509.CertificateBuilder()
-            .subject_name(subject)
+            builder.subject_name(subject)
             .issuer_name(self.name)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
