@@ -36,6 +36,7 @@ ALLOWED = {
     "web": "wire options durations histogram listen",
     "cluster": "wire",
     "client": "wire durations listen connections link cluster",
+    "testing": "wire client",
     "nsqd": "wire interfaces histogram options kinds durations listen connections link tls ports "
     "logs run program signals storage broker web cluster",
     "nsqlookupd": "wire options kinds durations listen connections link ports logs run program "

@@ -1,0 +1,43 @@
+"""What tests of the client have in common: nothing may fail unseen."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+
+import pytest
+from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
+from zope.interface import implementer
+
+__all__ = ["Failures"]
+
+
+@implementer(ILogObserver)
+class Failures:
+    """The exceptions that were logged and not yet looked at."""
+
+    def __init__(self) -> None:
+        self.logged: list[BaseException] = []
+
+    def __call__(self, event: LogEvent) -> None:
+        failure = event.get("log_failure")
+        if failure is not None:
+            self.logged.append(failure.value)
+
+    def take(self) -> list[str]:
+        """Those so far, as text: the test has expected them."""
+        gc.collect()
+        logged, self.logged = self.logged, []
+        return [str(each) or type(each).__name__ for each in logged]
+
+
+@pytest.fixture(autouse=True)
+def failures() -> Iterator[Failures]:
+    """A test fails if an exception was logged, by us or by Twisted, that it did not take."""
+    failures = Failures()
+    globalLogPublisher.addObserver(failures)
+    yield failures
+    gc.collect()
+    globalLogPublisher.removeObserver(failures)
+    if failures.logged:
+        raise AssertionError("logged and not expected") from failures.logged[0]
