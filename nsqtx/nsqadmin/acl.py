@@ -9,10 +9,11 @@ from __future__ import annotations
 import ipaddress
 
 from nsqtx.nsqadmin.options import NsqadminOptions
+from nsqtx.nsqadmin.roles import Role, identity_of
 from nsqtx.web.api import ApiError
 from nsqtx.web.site import ApiRequest
 
-__all__ = ["check_config_network", "is_admin", "user_of"]
+__all__ = ["allowed", "check_config_network", "is_admin", "user_of"]
 
 
 def user_of(options: NsqadminOptions, request: ApiRequest) -> str:
@@ -24,6 +25,15 @@ def user_of(options: NsqadminOptions, request: ApiRequest) -> str:
 def is_admin(options: NsqadminOptions, request: ApiRequest) -> bool:
     """Whether who makes a request may change things."""
     return not options.admin_user or user_of(options, request) in options.admin_user
+
+
+def allowed(options: NsqadminOptions, request: ApiRequest) -> Role:
+    """What who makes a request may do: the role of the login, if there is one, else that of the
+    proxy's user."""
+    identity = identity_of(request)
+    if identity is not None:
+        return identity.role
+    return Role.ADMIN if is_admin(options, request) else Role.VIEW
 
 
 def check_config_network(options: NsqadminOptions, request: ApiRequest) -> None:

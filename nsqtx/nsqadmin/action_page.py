@@ -70,7 +70,7 @@ def add_action_routes(app: Klein) -> None:
         action = _action(form)
         pages.require(request, action.do)
         try:
-            warnings = await pages.source.act(request, action)
+            done = await pages.source.act(request, action)
         except Refused as error:
             raise PageError(502, str(error), hint="Back", link=_back(pages, action)) from None
         identity = identity_of(request)
@@ -84,7 +84,10 @@ def add_action_routes(app: Klein) -> None:
         )
         pages.shared.forget()
         await pages.poller.refresh()
-        note = pages.notes.keep(f"{DONE[action.do]} {_named(action)}.", warnings)
+        what = _named(action)
+        if done.count is not None:
+            what = f"{done.count:,} messages of {what}"
+        note = pages.notes.keep(f"{DONE[action.do]} {what}.", done.warnings)
         return pages.redirect(request, f"{pages.urls.after(action)}?note={note}")
 
 

@@ -6,13 +6,16 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
+from twisted.internet.defer import maybeDeferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.web.iweb import IAgent
 
 from nsqtx.cluster.actions import ClusterActions
 from nsqtx.cluster.view import ClusterView
 from nsqtx.kinds import LOG_LEVEL
+from nsqtx.nsqadmin.login import RunInThread
 from nsqtx.nsqadmin.options import NsqadminOptions, normal_base_path
+from nsqtx.nsqadmin.page_parts import PageParts
 from nsqtx.options import config_value
 from nsqtx.wire import gojson
 
@@ -24,6 +27,7 @@ class Admin:
 
     :param agent: makes connections to nsqlookupd, nsqd, graphite and who is notified.
     :param set_log_level: makes another level count.
+    :param run_in_thread: for what takes its time.
     """
 
     def __init__(
@@ -32,6 +36,7 @@ class Admin:
         clock: IReactorTime,
         agent: IAgent,
         set_log_level: Callable[[str], None] = lambda level: None,
+        run_in_thread: RunInThread = maybeDeferred,
     ) -> None:
         self.options = options
         self.clock = clock
@@ -49,7 +54,17 @@ class Admin:
             timeout=options.http_client_request_timeout / 1e9,
         )
         self.actions = ClusterActions(self.view)
+        self._parts = PageParts(options, self.base, clock, self.actions, run_in_thread)
+        self.pages = self._parts.pages
         self._set_log_level = set_log_level
+
+    def start(self) -> None:
+        """Look at the cluster from now on."""
+        self._parts.start()
+
+    def stop(self) -> None:
+        """Look no more, and let open pages go."""
+        self._parts.stop()
 
     def config_get(self, key: str) -> Any:
         """What ``/config/<key>`` shows: str for text, else JSON.

@@ -17,6 +17,8 @@ from twisted.web.resource import IResource
 
 from nsqtx.nsqadmin.api_config import add_config_routes
 from nsqtx.nsqadmin.gate import Gate
+from nsqtx.nsqadmin.page import Pages
+from nsqtx.nsqadmin.pages import add_page_routes
 from nsqtx.web.api import answer_errors, plain
 from nsqtx.web.base import UnderBase
 from nsqtx.web.site import ApiRequest, ApiSite
@@ -43,12 +45,17 @@ class AdminApi:
         """The clock that everything goes by."""
         return self.admin.clock
 
+    @property
+    def pages(self) -> Pages:
+        """What the pages are made of."""
+        return self.admin.pages
+
     def resource(self) -> IResource:
         """What answers requests."""
         options = self.admin.options
         without = () if options.proxy_graphite else ("/render",)
         inner = UnderBase(self.app, self.routes.under(self.admin.base, without), self.admin.base)
-        return Gate(inner, self.admin.base, None, _origin(options.graphite_url))
+        return Gate(inner, self.admin.base, self.pages.login, _origin(options.graphite_url))
 
     def site(self) -> ApiSite:
         """A site that serves this, for an endpoint to listen with."""
@@ -65,6 +72,7 @@ class AdminApi:
         return "OK"
 
     add_config_routes(app)
+    add_page_routes(app)
     routes = answer_errors(app)
 
 

@@ -10,9 +10,10 @@ from urllib.parse import urlsplit
 import attrs
 
 from nsqtx.durations import SECOND
-from nsqtx.kinds import BOOL, DURATION, LOG_LEVEL, STRING, STRINGS, choice
+from nsqtx.kinds import BOOL, DURATION, INT, LOG_LEVEL, STRING, STRINGS, choice
 from nsqtx.listen import split_address
 from nsqtx.logs import FORMS
+from nsqtx.nsqadmin.loginfile import LoginFileError, read_login_file
 from nsqtx.options import option
 
 __all__ = ["CHANGEABLE", "NsqadminOptions", "normal_base_path", "start_error"]
@@ -95,6 +96,14 @@ class NsqadminOptions:
         key="admin_users",
     )
 
+    login_file: str = option(
+        STRING, "", "TOML file of users and tokens; without it nobody has to log in"
+    )
+    poll_interval: int = option(
+        DURATION, 5 * SECOND, "time between two looks at the cluster, for all pages together"
+    )
+    max_browsers: int = option(INT, 200, "pages that may be kept up to date at the same time")
+
 
 #: What may change while nsqadmin runs.
 CHANGEABLE = frozenset({"log_level", "lookupd_http_address"})
@@ -124,6 +133,13 @@ def start_error(options: NsqadminOptions) -> str | None:
                 return f"failed to resolve --{flag}-http-address ({address}) - {reason}"
     if options.proxy_graphite and not _is_url(options.graphite_url):
         return f"failed to parse --graphite-url ({options.graphite_url}) - it is no URL"
+    if options.poll_interval < SECOND:
+        return "--poll-interval must be a second at least"
+    if options.login_file:
+        try:
+            read_login_file(options.login_file)
+        except LoginFileError as error:
+            return f"failed to read --login-file {error}"
     network = options.allow_config_from_cidr
     if network:
         try:

@@ -129,6 +129,9 @@ class Pages:
         role = self.allowed(request)
         identity = identity_of(request)
         part = request.requestHeaders.hasHeader("x-nsqadmin-part")
+        if part:
+            # As often as there is news, from every open page.
+            request.logged = False
         here = request.uri.decode("latin-1")
         theme = read_cookie(request, THEME_COOKIE)
         session = identity is not None and bool(identity.session)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.internet.defer import inlineCallbacks
+from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 from twisted.web.client import Agent, HTTPConnectionPool
 
@@ -38,7 +39,7 @@ class NsqadminService(SteeredService):
             connectTimeout=options.http_client_connect_timeout / 1e9,
             pool=self._pool,
         )
-        self.admin = Admin(options, reactor, agent, self._set_log_level)
+        self.admin = Admin(options, reactor, agent, self._set_log_level, deferToThread)
         self._ports = Ports(reactor)
 
     def startService(self) -> None:
@@ -55,6 +56,7 @@ class NsqadminService(SteeredService):
         except ListenError as error:
             raise StartError(f"failed to instantiate nsqadmin - {error}") from None
         self._ports.announce()
+        self.admin.start()
 
     def change(self, name: str, value: Any) -> None:
         self.admin.change(name, value)
@@ -67,5 +69,7 @@ class NsqadminService(SteeredService):
     def stopService(self) -> Any:
         """Stop listening, and let go of connections that are kept for later."""
         super().stopService()
-        yield self._ports.close()
+        closed = self._ports.close()
+        self.admin.stop()
+        yield closed
         yield self._pool.closeCachedConnections()

@@ -10,7 +10,16 @@ from twisted.internet.defer import Deferred
 from nsqtx.nsqadmin.rows import ClientRow
 from nsqtx.web.site import ApiRequest
 
-__all__ = ["Action", "ClusterSource", "Consumers", "Inactive", "Peeked", "PeekedNode", "Refused"]
+__all__ = [
+    "Action",
+    "ClusterSource",
+    "Consumers",
+    "Done",
+    "Inactive",
+    "Peeked",
+    "PeekedNode",
+    "Refused",
+]
 
 
 class Refused(Exception):
@@ -35,6 +44,14 @@ class Consumers:
 
     clients: list[ClientRow] = attrs.field(factory=list)
     warnings: list[str] = attrs.field(factory=list)
+
+
+@attrs.frozen
+class Done:
+    """An action was taken; what went wrong meanwhile, and how many messages it was about."""
+
+    warnings: list[str] = attrs.field(factory=list)
+    count: int | None = None
 
 
 @attrs.frozen
@@ -98,5 +115,5 @@ class ClusterSource(Protocol):
         :param size: bytes of each body.
         """
 
-    def act(self, request: ApiRequest, action: Action) -> Deferred[list[str]]:
-        """Do it, on behalf of who makes the request; what went wrong meanwhile."""
+    def act(self, request: ApiRequest, action: Action) -> Deferred[Done]:
+        """Do it, on behalf of who makes the request."""

@@ -90,7 +90,9 @@ def test_redrive_takes_a_number(new_admin: NewAdmin) -> None:
     admin = new_admin()
     browser = Browser(admin)
     question = browser.get("/action?do=redrive&topic=orders&channel=billing")
-    browser.submit(question, limit="25")
+    target = browser.submit(question, limit="25").headers["location"]
+    said = "Redriven 7 messages of channel billing of topic orders."
+    assert said in elements(browser.get(target)).first("main").text
     assert admin.cluster.acts[0].limit == 25
     assert browser.submit(question, limit="-1").status == 400
 

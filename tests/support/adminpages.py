@@ -22,7 +22,7 @@ from nsqtx.nsqadmin.pages import add_page_routes
 from nsqtx.nsqadmin.poller import Poller
 from nsqtx.nsqadmin.roles import Role, identity_of
 from nsqtx.nsqadmin.rows import ChannelRow, ClientRow, Figures, NodeRow, Snapshot, TopicRow
-from nsqtx.nsqadmin.source import Action, Consumers, Inactive, PeekedNode, Refused
+from nsqtx.nsqadmin.source import Action, Consumers, Done, Inactive, PeekedNode, Refused
 from nsqtx.nsqadmin.urls import Urls
 from nsqtx.web.api import ApiResource, answer_errors
 from nsqtx.web.site import ApiRequest, ApiSite
@@ -74,10 +74,10 @@ class FakeCluster:
         """The messages."""
         return self._answer(f"peek {topic} {channel} {nodes} {state} {limit}", self.peeked)
 
-    def act(self, request: ApiRequest, action: Action) -> Deferred[list[str]]:
+    def act(self, request: ApiRequest, action: Action) -> Deferred[Done]:
         """Write it down."""
         self.acts.append(action)
-        return self._answer("act", self.warnings)
+        return self._answer("act", Done(self.warnings, 7 if action.do == "redrive" else None))
 
     def _answer(self, question: str, value: Any) -> Deferred[Any]:
         self.asked.append(question)
