@@ -15,6 +15,7 @@ from nsqtx.client.config import ReaderConfig
 from nsqtx.client.errors import AlreadyAnswered, ConfigError
 from nsqtx.client.events import AnswerLost, ConnectFailed, Disconnected
 from nsqtx.client.message import Message
+from tests.support.logged import Logged
 from tests.support.scriptedreader import ScriptedReader
 
 
@@ -296,8 +297,10 @@ def test_51_what_a_handler_raises_is_told(late: bool) -> None:
         raise ValueError("no")
 
     failing = ScriptedReader(handle)
-    failing.push()
-    failing.advance(1)
+    with Logged() as logged:
+        failing.push()
+        failing.advance(1)
+    assert logged.failures == [ValueError]
     assert "REQ 1 90000" in failing.sent()
     assert [type(event).__name__ for event in failing.events][-1] == "HandlerFailed"
     failing.stop()

@@ -20,6 +20,9 @@ class Logged:
     types of the exceptions that were logged, ``failures``.
     """
 
+    #: How many are in use: whoever looks at the log expects what is in it.
+    active = 0
+
     def __init__(self) -> None:
         self.lines: list[str] = []
         self.failures: list[type[BaseException]] = []
@@ -33,6 +36,7 @@ class Logged:
 
     def __enter__(self) -> Self:
         globalLogPublisher.addObserver(self)
+        Logged.active += 1
         return self
 
     def __exit__(
@@ -42,3 +46,4 @@ class Logged:
         traceback: TracebackType | None,
     ) -> None:
         globalLogPublisher.removeObserver(self)
+        Logged.active -= 1
