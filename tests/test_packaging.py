@@ -18,7 +18,11 @@ from nsqtx.nsqadmin import tap as nsqadmin
 from nsqtx.nsqd import tap as nsqd
 from nsqtx.nsqlookupd import tap as nsqlookupd
 from nsqtx.tools.nsq_stat import command as nsq_stat
+from nsqtx.tools.nsq_tail import command as nsq_tail
 from nsqtx.tools.nsq_to_file import tap as nsq_to_file
+from nsqtx.tools.nsq_to_http import command as nsq_to_http
+from nsqtx.tools.nsq_to_nsq import command as nsq_to_nsq
+from nsqtx.tools.to_nsq import command as to_nsq
 from nsqtx.version import NSQ_VERSION, RUNTIME, __version__
 
 ROOT = Path(__file__).parents[1]
@@ -29,7 +33,14 @@ DAEMONS = {
     "nsqadmin": nsqadmin,
     "nsq_to_file": nsq_to_file,
 }
-PROGRAMS = {**DAEMONS, "nsq_stat": nsq_stat}
+PROGRAMS = {
+    **DAEMONS,
+    "nsq_stat": nsq_stat,
+    "nsq_tail": nsq_tail,
+    "nsq_to_http": nsq_to_http,
+    "nsq_to_nsq": nsq_to_nsq,
+    "to_nsq": to_nsq,
+}
 
 
 def test_the_version_is_said_once() -> None:

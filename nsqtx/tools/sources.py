@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+import attrs
+
 from nsqtx.client.addresses import valid_address
-from nsqtx.client.config import ClientConfig, ReaderConfig, WriterConfig
+from nsqtx.client.config import ClientConfig, ReaderConfig
 from nsqtx.client.errors import ConfigError
 from nsqtx.client.events import Connected, ConnectFailed, Event, OnEvent
 from nsqtx.client.reader import Reader
@@ -16,10 +18,10 @@ from nsqtx.version import NSQ_VERSION, __version__
 
 __all__ = [
     "CONSUMER_OPTIONS",
-    "PRODUCER_OPTIONS",
     "ClientOption",
     "SourceOptions",
     "client_error",
+    "client_options",
     "first_failure",
     "make_reader",
     "reader_config",
@@ -45,7 +47,7 @@ def _no_file(value: Any) -> Any:
     raise ValueError("tools have no configuration file")
 
 
-def _client_options(config: type[ClientConfig]) -> Kind:
+def client_options(config: type[ClientConfig]) -> Kind:
     """The kind of ``name,value``; without a comma there is no value (apps section 1.4)."""
 
     def parse(text: str) -> list[ClientOption]:
@@ -60,8 +62,7 @@ def _client_options(config: type[ClientConfig]) -> Kind:
     return Kind(parse, _no_file, "value", many=True)
 
 
-CONSUMER_OPTIONS = _client_options(ReaderConfig)
-PRODUCER_OPTIONS = _client_options(WriterConfig)
+CONSUMER_OPTIONS = client_options(ReaderConfig)
 
 
 def user_agent(tool: str) -> str:
@@ -113,8 +114,12 @@ def make_reader(
     handler: Callable[[Any], Any],
     reactor: Any,
     on_event: OnEvent | None = None,
+    concurrency: int = 0,
 ) -> Reader:
-    """The Reader of a topic."""
+    """The Reader of a topic. ``concurrency`` 0: no limit of handlers but ``--max-in-flight``."""
+    config = reader_config(options, tool)
+    if concurrency:
+        config = attrs.evolve(config, concurrency=concurrency)
     return Reader(
         topic,
         options.channel,
@@ -122,7 +127,7 @@ def make_reader(
         reactor=reactor,
         nsqd_tcp_addresses=options.nsqd_tcp_address,
         lookupd_http_addresses=options.lookupd_http_address,
-        config=reader_config(options, tool),
+        config=config,
         on_event=on_event,
     )
 

@@ -70,8 +70,12 @@ class Ending:
     def finish(self) -> None:
         """All is done: stop."""
         if not self._ending:
-            self._ending = True
+            self.begun()
             self._reactor.stop()
+
+    def begun(self) -> None:
+        """It is stopping already, for another reason."""
+        self._ending = True
 
     def fail(self, text: str) -> None:
         """Say why it cannot go on, and stop."""
@@ -127,6 +131,7 @@ class Tool:
                 ending.crash(Failure())
 
         def stop() -> Any:
+            ending.begun()
             return maybeDeferred(service.stopService).addErrback(
                 lambda failure: log.failure("the stop was not clean", failure)
             )

@@ -84,6 +84,7 @@ class NsqToFileOptions:
 
     def __attrs_post_init__(self) -> None:
         self.work_dir = self.work_dir or self.output_dir
+        self.log_level = self.log_level.lower()
 
     @property
     def moves(self) -> bool:
@@ -140,4 +141,4 @@ def early_error(options: NsqToFileOptions, left: Sequence[str]) -> str | None:
     """What is said before ``--version`` is looked at; ``left`` is what is no flag."""
     if left:
         return f"unknown arguments: [{' '.join(left)}]"
-    return None if options.log_level.lower() in LEVELS else "--log-level is invalid"
+    return None if options.log_level in LEVELS else "--log-level is invalid"

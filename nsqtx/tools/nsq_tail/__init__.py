@@ -1,0 +1,1 @@
+"""nsq_tail: shows the messages of topics on standard output (apps section 5)."""

@@ -1,0 +1,108 @@
+"""Messages on their way to standard output."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+__all__ = ["ShownMessage", "Tail", "TopicTail", "Write"]
+
+log = Logger(namespace="nsqtx.tools.nsq_tail")
+
+#: Writes all of it, somewhere where it may block; fires when that is done.
+Write = Callable[[bytes], Deferred[None]]
+
+
+class ShownMessage(Protocol):
+    """What is needed of a message of the client library."""
+
+    body: bytes
+    answered: bool
+
+    def finish(self) -> None:
+        """FIN."""
+
+    def requeue(self, delay: float | None = None, backoff: bool | None = None) -> None:
+        """REQ."""
+
+
+class Tail:
+    """Writes messages in the order in which they came, and finishes those that were written.
+
+    After ``limit`` of them, if it is not 0, ``done`` is called. What else has come by then goes
+    back to nsqd. ``failed`` is called with the reason when nothing more can be written.
+    """
+
+    def __init__(
+        self,
+        write: Write,
+        limit: int,
+        done: Callable[[], None],
+        failed: Callable[[str], None],
+    ) -> None:
+        self._write = write
+        self._left = limit or 2**62
+        self._done = done
+        self._failed = failed
+        self._waiting: list[tuple[bytes, ShownMessage]] = []
+        self._writing = False
+
+    def take(self, line: bytes, message: ShownMessage) -> None:
+        """A message has come, to be shown like this."""
+        self._waiting.append((line, message))
+
+    def flush(self) -> None:
+        """Write what has come, unless that is being done."""
+        if self._writing or not self._waiting:
+            return
+        waiting, self._waiting = self._waiting, []
+        shown, rest = waiting[: self._left], waiting[self._left :]
+        for _, message in rest:
+            if not message.answered:
+                message.requeue(0.0, False)
+        if not shown:
+            return
+        self._left -= len(shown)
+        self._writing = True
+        written = self._write(b"".join([line for line, _ in shown]))
+        written.addCallbacks(
+            lambda _: self._written(shown),
+            lambda failure: self._failed(
+                f"ERROR: failed to write to os.Stdout - {failure.getErrorMessage()}"
+            ),
+        )
+        written.addErrback(lambda failure: log.failure("a bug", failure))
+
+    def _written(self, shown: list[tuple[bytes, ShownMessage]]) -> None:
+        self._writing = False
+        for _, message in shown:
+            if not message.answered:
+                message.finish()
+        if not self._left:
+            self._done()
+        self.flush()
+
+
+class TopicTail:
+    """The handler of one topic, which collects (`nsqtx.client.handling.Collector`)."""
+
+    def __init__(self, tail: Tail, prefix: bytes) -> None:
+        self._tail = tail
+        self._prefix = prefix
+
+    def __call__(self, message: ShownMessage) -> None:
+        """A message has come."""
+        self._tail.take(b"%b%b\n" % (self._prefix, message.body), message)
+
+    def read_done(self) -> None:
+        """That was the last message of a read."""
+        self._tail.flush()
+
+    def stop(self) -> None:
+        """What has come will be written."""
+
+    def abandon(self) -> None:
+        """Time is up: the Reader gives back what was not written."""
