@@ -25,6 +25,7 @@ from twisted.python.logfile import LogFile
 
 from nsqtx.kinds import Unparsable
 from nsqtx.logs import LogStream, NsqLogObserver, fatal
+from nsqtx.notify import Notify
 from nsqtx.options import (
     ConfigError,
     HelpWanted,
@@ -124,9 +125,10 @@ def run_in_foreground(reactor: Any, service: IService, program: str, form: str =
 
     The service starts in the running reactor, so that a start that fails half-way can close what
     it has opened. It raises `StartError` for reasons of the operator's. ``form`` is that of log
-    lines.
+    lines. Systemd is told when it is ready.
     """
     code = 0
+    notify = Notify(reactor, os.environ)
 
     def failed(failure: Failure, text: str) -> None:
         nonlocal code
@@ -144,8 +146,10 @@ def run_in_foreground(reactor: Any, service: IService, program: str, form: str =
         else:
             _settle_heap()
             reactor.addSystemEventTrigger("before", "shutdown", stop)
+            notify.ready()
 
     def stop() -> Any:
+        notify.stopping()
         stopping = maybeDeferred(service.stopService)
         return stopping.addErrback(failed, "the stop was not clean")
 
@@ -158,7 +162,9 @@ class TwistdService(MultiService):
     """What ``twistd`` runs: a daemon's service, with our log lines in place of twistd's.
 
     Twistd asks its application for a log observer, and a service is handed the application just
-    before that: in `setServiceParent`. ``observer`` None leaves the log to twistd.
+    before that: in `setServiceParent`. ``observer`` None leaves the log to twistd. What
+    ``make_notify`` gives is told when the service is ready, and when it stops; it is called late,
+    since twistd may fork.
     """
 
     def __init__(
@@ -166,10 +172,13 @@ class TwistdService(MultiService):
         service: IService,
         observer: NsqLogObserver | None,
         fail: Callable[[str], None],
+        make_notify: Callable[[], Notify],
     ) -> None:
         super().__init__()
         self._observer = observer
         self._fail = fail
+        self._make_notify = make_notify
+        self._notify: Notify | None = None
         service.setServiceParent(self)
 
     def setServiceParent(self, parent: Any) -> None:
@@ -184,6 +193,13 @@ class TwistdService(MultiService):
             self._fail(str(error))
             raise
         _settle_heap()
+        self._notify = self._make_notify()
+        self._notify.ready()
+
+    def stopService(self) -> Any:
+        if self._notify is not None:
+            self._notify.stopping()
+        return super().stopService()
 
 
 def fail_under_twistd(

@@ -12,16 +12,14 @@ from twisted.internet.task import Clock
 
 from nsqtx.broker.broker import Broker, Settings
 from nsqtx.broker.stats import topic_stats
-from nsqtx.nsqd.node import Node
 from nsqtx.nsqd.options import CHANGEABLE, NsqdOptions
-from nsqtx.nsqlookupd.node import Node as LookupNode
 from nsqtx.nsqlookupd.options import NsqlookupdOptions
 from nsqtx.options import Declared, declared
 from nsqtx.storage.layout import ROOT
 from nsqtx.storage.metadata import FILE_NAME
 from nsqtx.storage.volume import DURABILITIES
 from nsqtx.web.metrics import Exposition
-from tests.support.brokers import consume
+from tests.support.expositions import lookupd_exposition, nsqd_exposition
 from tests.support.lists import ListStore
 
 DOCUMENT = (Path(__file__).parents[1] / "doc/operations.md").read_text(encoding="utf-8")
@@ -94,27 +92,6 @@ def test_figures_to_watch_are_in_stats(figure: str, of: str) -> None:
         "channel": set(topics[0]["channels"][0]),
     }
     assert figure in places[of]
-
-
-def nsqd_exposition() -> Exposition:
-    """The /metrics of an nsqd that has something of everything."""
-    clock = Clock()
-    broker = Broker(ListStore(), clock.seconds, Settings())
-    topic = broker.get_topic("t")
-    channel = topic.get_channel("c")
-    consumer = consume(broker, "t", "c", ready=1)
-    topic.publish([b"to be finished"])
-    channel.pause()
-    channel.subscriptions[0].finish(consumer.ids)
-    topic.publish([b"to wait in the channel"])
-    topic.pause()
-    topic.publish([b"to wait in the topic"])
-    return Node(NsqdOptions(), broker, clock, 0.0).exposition
-
-
-def lookupd_exposition() -> Exposition:
-    """The /metrics of a nsqlookupd."""
-    return LookupNode(NsqlookupdOptions(), Clock()).exposition
 
 
 def metrics(exposition: Exposition, program: str) -> list[list[str]]:

@@ -60,11 +60,16 @@ Launch = Callable[[str, Sequence[str], int], RunningProcess]
 
 
 def run_in_process(
-    module: str, arguments: Sequence[str], stderr: int, before: Sequence[str] = ()
+    module: str,
+    arguments: Sequence[str],
+    stderr: int,
+    before: Sequence[str] = (),
+    pass_fds: Sequence[int] = (),
 ) -> RunningProcess:
     """Start the console entry of ``module`` in a fresh interpreter, as a user would.
 
-    ``before`` is put before the command: a program that runs it, in its own process.
+    ``before`` is put before the command: a program that runs it, in its own process. It gets the
+    descriptors ``pass_fds`` as well.
     """
     code = f"import sys; from {module} import main; sys.exit(main())"
     root = Path(__file__).resolve().parents[2]
@@ -76,6 +81,7 @@ def run_in_process(
         cwd=root,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
         start_new_session=True,
+        pass_fds=pass_fds,
     )
 
 
