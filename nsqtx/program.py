@@ -12,7 +12,6 @@ A daemon's ``tap`` module makes one `Program`, and from it what setuptools and t
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
@@ -24,7 +23,6 @@ from twisted.python import usage as twisted_usage
 from twisted.python.logfile import LogFile
 
 from nsqtx.logs import LogStream, NsqLogObserver, install
-from nsqtx.notify import Notify
 from nsqtx.options import usage
 from nsqtx.reload import Reload
 from nsqtx.run import (
@@ -123,7 +121,7 @@ class Program:
             service,
             observer,
             lambda text: fail_under_twistd(self.name, text, config, stream, options.log_format),
-            lambda: Notify(reactor, os.environ),
+            reactor,
         )
 
 

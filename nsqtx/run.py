@@ -162,9 +162,8 @@ class TwistdService(MultiService):
     """What ``twistd`` runs: a daemon's service, with our log lines in place of twistd's.
 
     Twistd asks its application for a log observer, and a service is handed the application just
-    before that: in `setServiceParent`. ``observer`` None leaves the log to twistd. What
-    ``make_notify`` gives is told when the service is ready, and when it stops; it is called late,
-    since twistd may fork.
+    before that: in `setServiceParent`. ``observer`` None leaves the log to twistd.
+    Systemd is told when the reactor runs, since before that a signal would not end it cleanly.
     """
 
     def __init__(
@@ -172,12 +171,12 @@ class TwistdService(MultiService):
         service: IService,
         observer: NsqLogObserver | None,
         fail: Callable[[str], None],
-        make_notify: Callable[[], Notify],
+        reactor: Any,
     ) -> None:
         super().__init__()
         self._observer = observer
         self._fail = fail
-        self._make_notify = make_notify
+        self._reactor = reactor
         self._notify: Notify | None = None
         service.setServiceParent(self)
 
@@ -193,7 +192,11 @@ class TwistdService(MultiService):
             self._fail(str(error))
             raise
         _settle_heap()
-        self._notify = self._make_notify()
+        self._reactor.callWhenRunning(self._ready)
+
+    def _ready(self) -> None:
+        # Made only now, since twistd may have forked.
+        self._notify = Notify(self._reactor, os.environ)
         self._notify.ready()
 
     def stopService(self) -> Any:

@@ -31,7 +31,7 @@ ALLOWED = {
     "reload": "kinds options signals",
     "notify": "",
     "run": "kinds logs notify options",
-    "program": "logs notify options reload run signals",
+    "program": "logs options reload run signals",
     "broker": "wire interfaces histogram",
     "storage": "wire interfaces histogram",
     "web": "wire options durations histogram listen",
