@@ -24,6 +24,7 @@ ALLOWED = {
     "connections": "link",
     "link": "",
     "tls": "",
+    "clienttls": "tls",
     "ports": "listen",
     "jsonlog": "",
     "logs": "jsonlog kinds",
@@ -36,14 +37,14 @@ ALLOWED = {
     "storage": "wire interfaces histogram",
     "web": "wire options durations histogram listen",
     "cluster": "wire",
-    "client": "wire durations listen connections link cluster",
+    "client": "wire durations listen tls clienttls connections link cluster",
     "testing": "wire client",
     "nsqd": "wire interfaces histogram options kinds durations listen connections link tls ports "
     "logs run program signals storage broker web cluster",
     "nsqlookupd": "wire options kinds durations listen connections link ports logs run program "
     "signals web",
-    "nsqadmin": "wire options kinds durations listen connections tls ports logs run program "
-    "signals reload web cluster",
+    "nsqadmin": "wire options kinds durations listen connections tls clienttls ports "
+    "logs run program signals reload web cluster",
     "tools": "wire options kinds durations listen logs run program signals client cluster",
 }
 #: Parts that know no Twisted at all, and what of it the broker may use.

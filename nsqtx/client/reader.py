@@ -72,6 +72,8 @@ class Reader(Service):
     :raises ConfigError: a name, an address or a combination that cannot be.
     """
 
+    name = "nsq reader"
+
     def __init__(
         self,
         topic: str,

@@ -27,7 +27,7 @@ ACTIONS = ("pause", "unpause", "empty")
 
 @attrs.frozen
 class ClusterActions:
-    """Acts on the cluster that a view looks at. Names must be valid, else it is a ValueError."""
+    """Acts on the cluster that a view looks at."""
 
     view: ClusterView
 

@@ -16,11 +16,15 @@ from nsqtx.cluster.urls import DaemonUrl, query_text
 from nsqtx.version import __version__
 from nsqtx.wire.names import valid_name
 
-__all__ = ["DaemonClient", "channel_args", "done", "topic_args"]
+__all__ = ["DaemonClient", "InvalidName", "channel_args", "done", "topic_args"]
 
 #: How long `DaemonClient.wait_until_healthy` waits between its tries, at first and at most (s).
 PAUSE = 0.05
 MAX_PAUSE = 1.0
+
+
+class InvalidName(ValueError):
+    """No topic, or no channel, can be called so."""
 
 
 class DaemonClient:
@@ -122,17 +126,17 @@ def _text(answer: Answer) -> str:
 
 
 def topic_args(topic: str) -> dict[str, str]:
-    """The parameter for a topic. :raises ValueError: no topic can be called so."""
+    """The parameter for a topic. :raises InvalidName: none can be called so."""
     if not valid_name(topic):
-        raise ValueError(f"{topic!r} is no name of a topic")
+        raise InvalidName(f"{topic!r} is no name of a topic")
     return {"topic": topic}
 
 
 def channel_args(topic: str, channel: str) -> dict[str, str]:
-    """The parameters for a channel. :raises ValueError: none can be called so."""
+    """The parameters for a channel. :raises InvalidName: none can be called so."""
     args = topic_args(topic)
     if not valid_name(channel):
-        raise ValueError(f"{channel!r} is no name of a channel")
+        raise InvalidName(f"{channel!r} is no name of a channel")
     return {**args, "channel": channel}
 
 

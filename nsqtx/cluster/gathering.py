@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 import attrs
 from twisted.internet.defer import Deferred, DeferredList, DeferredSemaphore
 
+from nsqtx.cluster.daemon import InvalidName
 from nsqtx.cluster.errors import ApiError
 from nsqtx.cluster.reasons import reason_text
 
@@ -79,7 +80,7 @@ class Gathering:
             if answered:
                 answers.append(result)
             else:
-                errors.append(reason_text(_api_error(result.value)))
+                errors.append(_reason(result.value))
         return answers, errors
 
 
@@ -88,8 +89,10 @@ def _gathered(answers: list[T], errors: list[str]) -> Gathered[list[T]]:
     return Gathered(answers, ["\n".join(errors)] if errors else [])
 
 
-def _api_error(error: BaseException) -> ApiError:
-    """Any other error is a bug, which is not to pass for a daemon that does not answer."""
-    if not isinstance(error, ApiError):
-        raise error
-    return error
+def _reason(error: BaseException) -> str:
+    """Why somebody did not answer. Any other error is a bug, which is not to pass for that."""
+    if isinstance(error, ApiError):
+        return reason_text(error)
+    if isinstance(error, InvalidName):
+        return str(error)
+    raise error

@@ -13,10 +13,15 @@ from twisted.web.iweb import IAgent
 from nsqtx.cluster.actions import ClusterActions
 from nsqtx.cluster.view import ClusterView
 from nsqtx.kinds import LOG_LEVEL
+from nsqtx.nsqadmin.acl import allowed
+from nsqtx.nsqadmin.deeds import Deeds
 from nsqtx.nsqadmin.login import RunInThread
+from nsqtx.nsqadmin.notify import Notifier
 from nsqtx.nsqadmin.options import NsqadminOptions, normal_base_path
 from nsqtx.nsqadmin.page_parts import PageParts
+from nsqtx.nsqadmin.roles import Role
 from nsqtx.options import config_value
+from nsqtx.web.site import ApiRequest
 from nsqtx.wire import gojson
 
 __all__ = ["Admin"]
@@ -53,8 +58,16 @@ class Admin:
             list(options.nsqd_http_address),
             timeout=options.http_client_request_timeout / 1e9,
         )
-        self.actions = ClusterActions(self.view)
-        self._parts = PageParts(options, self.base, clock, self.actions, run_in_thread)
+        self._notifier: Notifier | None = None
+        if options.notification_http_endpoint:
+            self._notifier = Notifier(
+                options.notification_http_endpoint,
+                agent,
+                clock,
+                options.http_client_request_timeout / 1e9,
+            )
+        self.deeds = Deeds(ClusterActions(self.view), self._notifier, clock, self.hostname)
+        self._parts = PageParts(options, self.base, clock, self.view, self.deeds, run_in_thread)
         self.pages = self._parts.pages
         self._set_log_level = set_log_level
 
@@ -63,8 +76,14 @@ class Admin:
         self._parts.start()
 
     def stop(self) -> None:
-        """Look no more, and let open pages go."""
+        """Look no more, let open pages go, and tell nobody anything any more."""
         self._parts.stop()
+        if self._notifier is not None:
+            self._notifier.stop()
+
+    def role_of(self, request: ApiRequest) -> Role:
+        """What who makes a request may do."""
+        return allowed(self.options, request)
 
     def config_get(self, key: str) -> Any:
         """What ``/config/<key>`` shows: str for text, else JSON.

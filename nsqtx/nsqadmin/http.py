@@ -15,12 +15,17 @@ from klein import Klein
 from twisted.internet.interfaces import IReactorTime
 from twisted.web.resource import IResource
 
+from nsqtx.nsqadmin.api_actions import add_action_routes
 from nsqtx.nsqadmin.api_config import add_config_routes
+from nsqtx.nsqadmin.api_read import add_read_routes
 from nsqtx.nsqadmin.gate import Gate
+from nsqtx.nsqadmin.graphite import add_graphite_routes
 from nsqtx.nsqadmin.page import Pages
 from nsqtx.nsqadmin.pages import add_page_routes
-from nsqtx.web.api import answer_errors, plain
+from nsqtx.nsqadmin.roles import Role, may
+from nsqtx.web.api import ApiError, answer_errors, plain
 from nsqtx.web.base import UnderBase
+from nsqtx.web.compression import Compressing
 from nsqtx.web.site import ApiRequest, ApiSite
 
 if TYPE_CHECKING:
@@ -55,11 +60,21 @@ class AdminApi:
         options = self.admin.options
         without = () if options.proxy_graphite else ("/render",)
         inner = UnderBase(self.app, self.routes.under(self.admin.base, without), self.admin.base)
-        return Gate(inner, self.admin.base, self.pages.login, _origin(options.graphite_url))
+        images = _origin(options.graphite_url)
+        return Compressing(Gate(inner, self.admin.base, self.pages.login, images))
 
     def site(self) -> ApiSite:
         """A site that serves this, for an endpoint to listen with."""
         return ApiSite(self.resource(), self.clock, self.body_limit)
+
+    def require(self, request: ApiRequest, action: str) -> None:
+        """Go on only if who makes the request may do that; empty: if there is anything they may.
+
+        :raises ApiError: 403.
+        """
+        role = self.admin.role_of(request)
+        if not (may(role, action) if action else role > Role.VIEW):
+            raise ApiError(403, "FORBIDDEN")
 
     def body_limit(self, method: str, path: str) -> int | None:
         """How much of a body is read."""
@@ -71,6 +86,9 @@ class AdminApi:
         """``OK``, always."""
         return "OK"
 
+    add_read_routes(app)
+    add_action_routes(app)
+    add_graphite_routes(app)
     add_config_routes(app)
     add_page_routes(app)
     routes = answer_errors(app)

@@ -7,7 +7,6 @@ from typing import TypeVar
 
 from twisted.internet.defer import Deferred
 
-from nsqtx.cluster.actions import ClusterActions
 from nsqtx.cluster.errors import ApiError
 from nsqtx.cluster.gathering import ClusterError, Gathered
 from nsqtx.cluster.nodes import Node, node_of
@@ -16,6 +15,7 @@ from nsqtx.cluster.reasons import reason_text
 from nsqtx.cluster.stats import ChannelStats, ClientStats, Stats, TopicStats
 from nsqtx.cluster.stats import Latency as LatencyStats
 from nsqtx.cluster.view import ClusterView, NoSuch
+from nsqtx.nsqadmin.deeds import Deeds
 from nsqtx.nsqadmin.poller import InSlices
 from nsqtx.nsqadmin.rows import (
     ChannelRow,
@@ -50,9 +50,9 @@ class LiveCluster:
     :param in_slices: works an iterator off, a little at a time.
     """
 
-    def __init__(self, view: ClusterView, actions: ClusterActions, in_slices: InSlices) -> None:
+    def __init__(self, view: ClusterView, deeds: Deeds, in_slices: InSlices) -> None:
         self._view = view
-        self._actions = actions
+        self._deeds = deeds
         self._in_slices = in_slices
 
     @property
@@ -166,28 +166,22 @@ class LiveCluster:
 
     def act(self, request: ApiRequest, action: Action) -> Deferred[Done]:
         """Do it."""
-        return _asked(self._act(action))
+        return _asked(self._act(request, action))
 
-    async def _act(self, action: Action) -> Done:
+    async def _act(self, request: ApiRequest, action: Action) -> Done:
         do, topic, channel = action.do, action.topic, action.channel
-        actions = self._actions
+        deeds = self._deeds
         if do == "redrive":
-            redriven = await actions.redrive(topic, channel, action.limit)
+            redriven = await deeds.redrive(request, topic, channel, action.limit)
             return Done(redriven.warnings, redriven.value)
         if do == "tombstone":
-            done = await actions.tombstone(topic, action.node)
-        elif do == "create" and channel:
-            done = await actions.create_channel(topic, channel)
+            done = await deeds.tombstone(request, topic, action.node)
         elif do == "create":
-            done = await actions.create_topic(topic)
-        elif do == "delete" and channel:
-            done = await actions.delete_channel(topic, channel)
+            done = await deeds.create(request, topic, channel)
         elif do == "delete":
-            done = await actions.delete_topic(topic)
-        elif channel:
-            done = await actions.act_on_channel(topic, channel, do)
+            done = await deeds.delete(request, topic, channel)
         else:
-            done = await actions.act_on_topic(topic, do)
+            done = await deeds.act(request, do, topic, channel)
         return Done(done.warnings)
 
 

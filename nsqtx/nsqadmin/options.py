@@ -126,6 +126,9 @@ def start_error(options: NsqadminOptions) -> str | None:
         return "--http-client-tls-key must be specified with --http-client-tls-cert"
     if key and not cert:
         return "--http-client-tls-cert must be specified with --http-client-tls-key"
+    reason = _bad_tls(options)
+    if reason:
+        return reason
     for flag, addresses in (("lookupd", lookupds), ("nsqd", nsqds)):
         for address in addresses:
             reason = _unresolved(address)
@@ -148,6 +151,22 @@ def start_error(options: NsqadminOptions) -> str | None:
             ipaddress.ip_network(network, strict=False)
         except ValueError as error:
             return f"failed to parse --allow-config-from-cidr ({network}) - {error}"
+    return None
+
+
+def _bad_tls(options: NsqadminOptions) -> str | None:
+    """What is wrong with the files for TLS."""
+    files = (options.http_client_tls_cert, options.http_client_tls_root_ca_file)
+    if not any(files):
+        return None
+    # Not at the top: it takes Twisted along, which `--version` need not wait for.
+    from nsqtx.nsqadmin.agent import client_tls
+    from nsqtx.tls import TlsError
+
+    try:
+        client_tls(options).options("localhost")
+    except TlsError as error:
+        return f"failed to load the files of --http-client-tls-* - {error}"
     return None
 
 

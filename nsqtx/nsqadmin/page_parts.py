@@ -7,9 +7,10 @@ from functools import partial
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import Cooperator
 
-from nsqtx.cluster.actions import ClusterActions
+from nsqtx.cluster.view import ClusterView
 from nsqtx.nsqadmin.acl import allowed
 from nsqtx.nsqadmin.assets import Assets
+from nsqtx.nsqadmin.deeds import Deeds
 from nsqtx.nsqadmin.events import EventStreams
 from nsqtx.nsqadmin.history import History
 from nsqtx.nsqadmin.live_cluster import LiveCluster
@@ -35,12 +36,13 @@ class PageParts:
         options: NsqadminOptions,
         base: str,
         clock: IReactorTime,
-        actions: ClusterActions,
+        view: ClusterView,
+        deeds: Deeds,
         run_in_thread: RunInThread,
     ) -> None:
         self._cooperator = Cooperator(scheduler=partial(clock.callLater, 0.0), started=False)
         in_slices = self._cooperator.coiterate
-        source = LiveCluster(actions.view, actions, in_slices)
+        source = LiveCluster(view, deeds, in_slices)
         interval = options.poll_interval / 1e9
         self._poller = Poller(source.gather, clock, interval, History(), in_slices)
         self._streams = EventStreams(self._poller, clock, options.max_browsers)

@@ -7,11 +7,11 @@ from typing import Any
 from twisted.internet.defer import inlineCallbacks
 from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
-from twisted.web.client import Agent, HTTPConnectionPool
 
 from nsqtx.listen import ListenError
 from nsqtx.logs import NsqLogObserver
 from nsqtx.nsqadmin.admin import Admin
+from nsqtx.nsqadmin.agent import AdminAgent
 from nsqtx.nsqadmin.http import AdminApi
 from nsqtx.nsqadmin.options import CHANGEABLE, NsqadminOptions
 from nsqtx.ports import Ports
@@ -33,13 +33,8 @@ class NsqadminService(SteeredService):
         self, options: NsqadminOptions, reactor: Any, log_observer: NsqLogObserver | None = None
     ) -> None:
         self._log_observer = log_observer
-        self._pool = HTTPConnectionPool(reactor)
-        agent = Agent(
-            reactor,
-            connectTimeout=options.http_client_connect_timeout / 1e9,
-            pool=self._pool,
-        )
-        self.admin = Admin(options, reactor, agent, self._set_log_level, deferToThread)
+        self._agent = AdminAgent(reactor, options)
+        self.admin = Admin(options, reactor, self._agent, self._set_log_level, deferToThread)
         self._ports = Ports(reactor)
 
     def startService(self) -> None:
@@ -72,4 +67,4 @@ class NsqadminService(SteeredService):
         closed = self._ports.close()
         self.admin.stop()
         yield closed
-        yield self._pool.closeCachedConnections()
+        yield self._agent.stop()

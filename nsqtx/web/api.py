@@ -1,7 +1,7 @@
 """The forms of an answer (nsqd-http section 2): V1, plain, and errors as tokens.
 
 An endpoint is a method of a class with a Klein ``app``. It returns a value, or a Deferred of one,
-or raises `ApiError`; the decorators `v1` and `plain` make the response of it:
+or is a coroutine, or raises `ApiError`; the decorators `v1` and `plain` make the response of it:
 
 ========================  ==========================================
 value                     V1 response
@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial, wraps
 from html import escape
+from inspect import iscoroutine
 from typing import Any
 from urllib.parse import quote
 
@@ -114,6 +115,8 @@ def _answering(endpoint: _Endpoint, form: Callable[[ApiRequest, Any], bytes]) ->
     @wraps(endpoint)
     def answering(api: Any, request: ApiRequest, *args: Any, **kwargs: Any) -> Any:
         value = endpoint(api, request, *args, **kwargs)
+        if iscoroutine(value):
+            value = Deferred.fromCoroutine(value)
         if isinstance(value, Deferred):
             return value.addCallback(partial(form, request))
         return form(request, value)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from io import BytesIO
+from typing import Protocol
 from urllib.parse import unquote_to_bytes
 
 from twisted.internet.defer import maybeDeferred
@@ -26,7 +27,7 @@ from nsqtx.durations import format_duration
 from nsqtx.listen import remote_address
 from nsqtx.web.channel import ApiChannel
 
-__all__ = ["ApiRequest", "ApiSite", "BodyLimit"]
+__all__ = ["ApiRequest", "ApiSite", "BodyLimit", "ResponseEncoder"]
 
 #: Given method and path, how many bytes of body may be read; None: the body is not looked at.
 BodyLimit = Callable[[str, str], "int | None"]
@@ -37,6 +38,16 @@ _log = Logger()
 def no_bodies(method: str, path: str) -> int | None:
     """The limit of a site none of whose endpoints reads a body."""
     return None
+
+
+class ResponseEncoder(Protocol):
+    """Makes other bytes of the body of an answer."""
+
+    def encode(self, data: bytes) -> bytes:
+        """A part of the body; before the first, headers may still be set."""
+
+    def finish(self) -> bytes:
+        """What is left."""
 
 
 class ApiRequest(Request):
@@ -62,6 +73,8 @@ class ApiRequest(Request):
     #: Whether the request log gets a line.
     logged = True
     began = 0.0
+    #: Makes other bytes of the body of the answer (`nsqtx.web.compression`).
+    encoder: ResponseEncoder | None = None
 
     def set_header(self, name: bytes, value: bytes) -> None:
         """Set a header of the response."""
@@ -111,6 +124,20 @@ class ApiRequest(Request):
         self.method, self.uri, self.clientproto = command, path, version
         self.args = {}
         self.process()
+
+    def write(self, data: bytes) -> None:
+        """Send a part of the body."""
+        if self.encoder is not None:
+            data = self.encoder.encode(data)
+        super().write(data)
+
+    def finish(self) -> None:
+        """There is no more to the answer."""
+        encoder, self.encoder = self.encoder, None
+        rest = encoder.finish() if encoder is not None else b""
+        if rest:
+            super().write(rest)
+        super().finish()
 
     def process(self) -> None:
         """Let the site's resource answer."""

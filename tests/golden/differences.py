@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from tests.golden import admin_differences as admin
+
 __all__ = ["EXPECTED_DIFFERENCES", "LATER", "REPLAYED_NOW", "Difference", "later"]
 
 
@@ -185,6 +187,23 @@ EXPECTED_DIFFERENCES: dict[tuple[str, str], Difference] = {
                 }
             }
         },
+    ),
+    (
+        "http/nsqadmin",
+        "reads, two nsqd with equal traffic: order of nodes is arbitrary, so any address may stand "
+        "at <addr>",
+    ): Difference(
+        "what a node says stays as it is, where the original adds the other nodes' channels into "
+        "the first one's; a channel that is added up has all nodes, and a latency its names",
+        admin.SUMS,
+    ),
+    ("http/nsqadmin", "bad bodies"): Difference(
+        "texts of Go's JSON library, in other words", admin.TEXTS
+    ),
+    ("http/nsqadmin", "pages (HTML bodies are not recorded)"): Difference(
+        "pages come from the server, so one of what does not exist is 404; they have files of "
+        "their own",
+        admin.PAGES,
     ),
     ("http/nsqd-routing", "debug"): Difference(
         _DEBUG_WORKS,

@@ -36,6 +36,8 @@ __all__ = ["serve"]
 
 # What daemons import, as far as it is there: all of it is in memory before the first fork.
 PROGRAMS = (
+    "nsqtx.nsqadmin.tap",
+    "nsqtx.nsqadmin.service",
     "nsqtx.nsqd.tap",
     "nsqtx.nsqd.service",
     "nsqtx.nsqlookupd.tap",
