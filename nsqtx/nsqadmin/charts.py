@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from markupsafe import Markup, escape
 
 from nsqtx.nsqadmin.formats import clock_time, short
+from nsqtx.nsqadmin.history import HOUR, POINTS
 
 __all__ = ["chart", "nice_top", "shares", "sparkline"]
 
@@ -20,17 +21,27 @@ Points = Sequence[float | None]
 SPARK_POINTS = 60
 SPARK_WIDTH, SPARK_HEIGHT = 120, 24
 WIDTH, HEIGHT = 560, 150
-LEFT, RIGHT, TOP, BOTTOM = 46, 8, 10, 22
-LINES = 4
-MINUTES = (60, 45, 30, 15, 0)
+LEFT, RIGHT, TOP, BOTTOM = 56, 8, 10, 26
+#: Parts that both axes are divided into.
+PARTS = 4
+#: What a chart can be of, in minutes. So there is something to see soon after the start.
+WINDOWS = (4, 12, 20, 40, 60)
+POINT_SECONDS = HOUR // POINTS
 
 
 def nice_top(most: float) -> float:
-    """The end of an axis: 1, 2 or 5 times a power of ten, not less than ``most``."""
-    if most <= 0:
-        return 1.0
+    """The end of an axis, not less than ``most``, whose quarters are round numbers."""
+    if most <= PARTS:
+        return float(PARTS)
     power = 10.0 ** math.floor(math.log10(most))
-    return next(step * power for step in (1, 2, 5, 10) if step * power >= most * 0.999999)
+    return next(step * power for step in (1, 2, 4, 8, 10) if step * power >= most * 0.999999)
+
+
+def _window(points: Points) -> int:
+    """How many minutes a chart shows: as many as are known, or a little more."""
+    known = next((index for index, point in enumerate(points) if point is not None), len(points))
+    minutes = (len(points) - known) * POINT_SECONDS / 60
+    return next(each for each in WINDOWS if each >= minutes or each == WINDOWS[-1])
 
 
 def _squeezed(points: Points, count: int) -> list[float | None]:
@@ -99,42 +110,43 @@ def sparkline(points: Points, label: str, unit: str = "") -> Markup:
 
 
 def chart(points: Points, title: str, until: float, unit: str = "", kind: str = "depth") -> Markup:
-    """The last hour with axes, up to the time ``until`` (seconds since 1970)."""
-    known = [point for point in points if point is not None]
-    top = nice_top(max(known, default=0.0))
+    """What is known of the last hour, with axes, up to the time ``until`` (seconds since 1970)."""
+    minutes = _window(points)
+    points = points[-(minutes * 60 // POINT_SECONDS) :]
+    most = max((point for point in points if point is not None), default=None)
+    top = nice_top(most or 0.0)
     width, height = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
     parts = []
-    for line in range(LINES + 1):
-        y = TOP + height - height * line / LINES
+    for line in range(PARTS + 1):
+        y = TOP + height - height * line / PARTS
+        text = short(top * line / PARTS)
         parts.append(
-            Markup('<line class="grid" x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/>').format(
-                LEFT, WIDTH - RIGHT, y, y
-            )
+            Markup(
+                '<line class="grid" x1="{}" x2="{}" y1="{:.1f}" y2="{:.1f}"/>'
+                '<text class="tick" x="{}" y="{:.1f}">{}</text>'
+            ).format(LEFT, WIDTH - RIGHT, y, y, LEFT - 6, y + 4, text)
         )
-        parts.append(
-            Markup('<text class="tick" x="{}" y="{:.1f}">{}</text>').format(
-                LEFT - 6, y + 3.5, short(top * line / LINES)
-            )
-        )
-    for minutes in MINUTES:
-        x = LEFT + width * (60 - minutes) / 60
-        place = "end" if minutes == 0 else "start" if minutes == 60 else "middle"
+    for part in range(PARTS + 1):
+        x = LEFT + width * part / PARTS
+        time = clock_time(until - minutes * 60 * (PARTS - part) / PARTS)
+        place = {0: "start", PARTS: "end"}.get(part, "middle")
         parts.append(
             Markup('<text class="time {}" x="{:.1f}" y="{}">{}</text>').format(
-                place, x, HEIGHT - 6, clock_time(until - minutes * 60)
+                place, x, HEIGHT - 7, time
             )
         )
     parts.append(_shapes(points, top, LEFT, TOP, width, height))
     return Markup(
-        '<figure class="chart {}"><figcaption>{} <b>{}</b></figcaption>'
-        '<svg viewBox="0 0 {} {}" role="img" aria-label="{}, last hour: {}">{}</svg></figure>'
+        '<figure class="chart {}"><figcaption>{} <span>{}</span></figcaption>'
+        '<svg viewBox="0 0 {} {}" role="img" aria-label="{}, last {} minutes: {}">{}</svg></figure>'
     ).format(
         kind,
         title,
-        f"{short(known[-1])}{unit}" if known else "–",
+        f"at most {short(most)}{unit}" if most is not None else "nothing known yet",
         WIDTH,
         HEIGHT,
         title,
+        minutes,
         _summary(points, unit),
         Markup("").join(parts),
     )

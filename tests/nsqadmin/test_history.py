@@ -107,21 +107,32 @@ def test_a_sparkline_loses_no_peak() -> None:
 
 
 def test_a_chart() -> None:
-    """Axes from zero to a round number, the hour in UTC; a title is text whatever is in it."""
-    text = chart([1.0, 42.0, 7.0], "<Depth>", 1_700_000_000.0, "/s", "rate")
+    """Axes from zero to a round number, times in UTC; a title is text whatever is in it."""
+    points = [1.0, *[None] * 176, 1.0, 42.0, 7.0]
+    text = chart(points, "<Depth>", 1_700_000_000.0, "/s", "rate")
     assert "&lt;Depth&gt;" in text
     assert 'class="chart rate"' in text
-    assert "<b>7/s</b>" in text
-    assert ">50</text>" in text
+    assert "<span>at most 42/s</span>" in text
+    assert ">80</text>" in text
     assert ">22:13</text>" in text
     assert ">21:13</text>" in text
 
 
+def test_a_chart_begins_with_what_is_known() -> None:
+    """Soon after the start an hour of nothing would hide what there is."""
+    young: list[float | None] = [*[None] * 175, 1.0, 2.0, 3.0, 4.0, 5.0]
+    text = chart(young, "Depth", 1_700_000_000.0)
+    assert 'aria-label="Depth, last 4 minutes: now 5, most 5"' in text
+    assert ">22:09</text>" in text
+    older: list[float | None] = [*[None] * 60, *[1.0] * 120]
+    assert "last 40 minutes" in chart(older, "Depth", 1_700_000_000.0)
+
+
 @pytest.mark.parametrize(
-    ("most", "top"), [(0, 1), (1, 1), (1.1, 2), (3, 5), (7, 10), (42, 50), (999, 1000), (0.3, 0.5)]
+    ("most", "top"), [(0, 4), (1, 4), (4.1, 8), (7, 8), (9, 10), (42, 80), (999, 1000), (1e6, 1e6)]
 )
 def test_axes_end_at_round_numbers(most: float, top: float) -> None:
-    """1, 2 or 5 times a power of ten."""
+    """So that each of four parts is one as well."""
     assert nice_top(most) == pytest.approx(top)
 
 

@@ -164,7 +164,7 @@ def test_a_topic(new_admin: NewAdmin) -> None:
     assert links["Pause"] == "/action?do=pause&topic=orders"
     assert links["Tombstone 10.0.0.1:4151"].endswith("topic=orders&node=10.0.0.1%3A4151")
     figures = {each.text for each in page.named("figcaption")}
-    assert figures == {"Waiting 1.24k", "Messages a second –"}
+    assert figures == {"Waiting at most 1.24k", "Messages a second nothing known yet"}
 
 
 def test_a_paused_topic_can_be_unpaused(new_admin: NewAdmin) -> None:
@@ -172,6 +172,22 @@ def test_a_paused_topic_can_be_unpaused(new_admin: NewAdmin) -> None:
     page = elements(Browser(new_admin()).get("/topics/events"))
     assert "Unpause" in page.links()
     assert "There are no channels yet." in page.first("main").text
+
+
+def test_a_topic_that_nobody_has(new_admin: NewAdmin) -> None:
+    """It is listed, because nsqlookupd knows it, and can be deleted."""
+
+    def snapshot() -> Snapshot:
+        made = small()
+        made.topics["old"] = TopicRow("old")
+        return made
+
+    browser = Browser(new_admin(snapshot))
+    assert elements(browser.get("/")).rows()[2][0] == "old inactive"
+    page = elements(browser.get("/topics/old"))
+    assert "No nsqd has this topic." in page.first("main").text
+    links = page.links()
+    assert ("Delete" in links, "Pause" in links) == (True, False)
 
 
 def test_latencies_and_delivery(new_admin: NewAdmin) -> None:
