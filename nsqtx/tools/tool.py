@@ -109,12 +109,19 @@ class Tool:
     load: Callable[[], tuple[Any, MakeTool]]
     hangup_ends: bool = False
 
+    def read(self, arguments: Sequence[str] | None) -> Any:
+        """The options that a command line gives; None: that of this process.
+
+        :raises SystemExit: there is nothing to run; what there is to say was said.
+        """
+        return read_tool_options(self.options, self.name, arguments, self.start_error)
+
     def main(self, arguments: Sequence[str] | None = None) -> int:
         """Run until it is done, fails, or is told to stop by SIGINT or SIGTERM; the exit code.
 
         :raises SystemExit: it does not come to that.
         """
-        options = read_tool_options(self.options, self.name, arguments, self.start_error)
+        options = self.read(arguments)
         reactor, make = self.load()
         install_lines()
         ending = Ending(reactor)

@@ -105,13 +105,18 @@ class ForkServer:
         if self._process.stdout is not None:
             self._process.stdout.close()
 
-    def launch(self, module: str, arguments: Sequence[str], stderr: int) -> ForkedProcess:
-        """Start ``module``'s main(), as `tests.support.daemon.Launch` says."""
+    def launch(
+        self, module: str, arguments: Sequence[str], stderr: int, *others: int
+    ) -> ForkedProcess:
+        """Start ``module``'s main(), as `tests.support.daemon.Launch` says.
+
+        ``others`` are descriptors for standard input and output, which lead nowhere else.
+        """
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             connection.connect(str(self._path))
             request = json.dumps({"module": module, "arguments": list(arguments)}).encode()
-            socket.send_fds(connection, [request], [stderr])
+            socket.send_fds(connection, [request], [stderr, *others])
             return ForkedProcess(connection)
         except BaseException:
             connection.close()

@@ -42,6 +42,12 @@ PROGRAMS = (
     "nsqtx.nsqd.service",
     "nsqtx.nsqlookupd.tap",
     "nsqtx.nsqlookupd.service",
+    "nsqtx.tools.nsq_stat.service",
+    "nsqtx.tools.nsq_tail.service",
+    "nsqtx.tools.nsq_to_file.service",
+    "nsqtx.tools.nsq_to_http.service",
+    "nsqtx.tools.nsq_to_nsq.service",
+    "nsqtx.tools.to_nsq.service",
 )
 REACTOR = "twisted.internet.reactor"
 
@@ -66,8 +72,11 @@ def _put_reactor(instead_of: ModuleType) -> None:
                 setattr(module, name, real)
 
 
-def _run_child(module: str, arguments: list[str], stderr: int) -> NoReturn:
-    """Become the daemon: what the console script does, then leave without the parent's cleanup."""
+def _run_child(module: str, arguments: list[str], descriptors: list[int]) -> NoReturn:
+    """Become the daemon: what the console script does, then leave without the parent's cleanup.
+
+    ``descriptors``: standard error, and where they are given, input and output.
+    """
     code = 1
     try:
         os.setsid()
@@ -75,10 +84,11 @@ def _run_child(module: str, arguments: list[str], stderr: int) -> NoReturn:
         # A test run in the background has SIGINT ignored, which children would inherit.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.set_wakeup_fd(-1)
-        os.dup2(stderr, 2)
         null = os.open(os.devnull, os.O_RDWR)
-        os.dup2(null, 0)
-        os.dup2(null, 1)
+        stderr, stdin, stdout = [*descriptors, null, null][:3]
+        os.dup2(stderr, 2)
+        os.dup2(stdin, 0)
+        os.dup2(stdout, 1)
         os.closerange(3, 256)
         gc.enable()
         random.seed()
@@ -142,14 +152,14 @@ class _Server:
         client, _ = self._listener.accept()
         client.settimeout(5.0)
         try:
-            data, descriptors, _, _ = socket.recv_fds(client, 1 << 16, 1)
+            data, descriptors, _, _ = socket.recv_fds(client, 1 << 16, 3)
             request = json.loads(data)
         except (OSError, ValueError):
             client.close()
             return
         pid = os.fork()
         if pid == 0:
-            _run_child(request["module"], request["arguments"], descriptors[0])
+            _run_child(request["module"], request["arguments"], list(descriptors))
         for descriptor in descriptors:
             os.close(descriptor)
         self._clients[pid] = client

@@ -44,7 +44,8 @@ class ToNsqService(MultiService):
         self._reactor = reactor
         self._thread = BlockingThread(reactor)
         self._topic = options.topic
-        config = writer_config(options.producer_opt, "to_nsq")
+        # Without input nobody needs a connection.
+        config = writer_config([("lazy", None), *options.producer_opt], "to_nsq")
         addresses = list(dict.fromkeys(options.nsqd_tcp_address))
         told = first_failure(addresses, ending.fail)
         writers = [
