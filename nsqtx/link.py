@@ -9,7 +9,7 @@ from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
-__all__ = ["Link"]
+__all__ = ["BUFFER_SIZE", "Link", "send_now", "sends_now"]
 
 #: What one read brings at most, and what may wait in the write buffer before a consumer is
 #: blocked. Twisted's 64 KiB cost a turn of the reactor for every 300 messages.
@@ -18,6 +18,24 @@ BUFFER_SIZE = 256 * 1024
 SEND_SIZE = 1024 * 1024
 #: Replies that a client may leave unread before we stop reading its commands.
 REPLY_LIMIT = 1024 * 1024
+
+
+def sends_now(transport: Any) -> bool:
+    """Whether `send_now` knows this transport: a socket of Twisted's, without TLS."""
+    return hasattr(transport, "SEND_LIMIT")
+
+
+def send_now(transport: Any, data: bytes) -> bytes:
+    """Send in this turn of the reactor, if nothing is buffered; what is left for `write`."""
+    if transport.dataBuffer or transport._tempDataBuffer:
+        return data
+    if transport.disconnecting or not transport.connected:
+        return b""
+    sent = transport.writeSomeData(data)
+    if sent.__class__ is int and sent >= 0:
+        return b"" if sent == len(data) else data[sent:]
+    # The write that follows meets the same error, where Twisted deals with it.
+    return data
 
 
 @implementer(IPushProducer)
@@ -51,7 +69,7 @@ class Link:
         if isinstance(transport.getPeer(), (IPv4Address, IPv6Address)):
             transport.setTcpNoDelay(True)
             transport.setTcpKeepAlive(True)
-        if hasattr(transport, "SEND_LIMIT"):
+        if sends_now(transport):
             transport.bufferSize = self.buffer_size
             transport.SEND_LIMIT = SEND_SIZE
             self._direct = True
@@ -61,15 +79,10 @@ class Link:
     def write(self, data: bytes) -> None:
         """Send, or buffer what the kernel does not take now."""
         transport = self.transport
-        if self._direct and not (transport.dataBuffer or transport._tempDataBuffer):
-            if transport.disconnecting or not transport.connected:
+        if self._direct:
+            data = send_now(transport, data)
+            if not data:
                 return
-            sent = transport.writeSomeData(data)
-            if sent.__class__ is int and sent >= 0:
-                if sent == len(data):
-                    return
-                data = data[sent:]
-            # else: the write that follows meets the same error, where Twisted deals with it.
         if self.blocked:
             self._unread += len(data)
             if self._unread > REPLY_LIMIT:

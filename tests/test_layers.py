@@ -35,7 +35,7 @@ ALLOWED = {
     "program": "logs options reload run signals",
     "broker": "wire interfaces histogram",
     "storage": "wire interfaces histogram",
-    "web": "wire options durations histogram listen",
+    "web": "wire options durations histogram link listen",
     "cluster": "wire",
     "client": "wire durations listen tls clienttls connections link cluster",
     "testing": "wire client",

@@ -7,23 +7,17 @@ had in the first NSQ; the original answers them with 404 now, here they work.
 
 from __future__ import annotations
 
-import re
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from klein import Klein
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger
 
 from nsqtx.broker.channel import Channel
-from nsqtx.broker.commit import Commit
 from nsqtx.broker.errors import Exiting
 from nsqtx.broker.stats import topic_stats
 from nsqtx.broker.topic import Topic
-from nsqtx.interfaces import StorageError
 from nsqtx.nsqd.dead_letters import add_dead_letter_routes, limit_of, set_limit
-from nsqtx.nsqd.mpub import BadMpub, split_binary, split_text
+from nsqtx.nsqd.http_publish import PUBLISHING, add_publish_routes, required_name, whole
 from nsqtx.nsqd.peek import add_peek_routes
 from nsqtx.nsqd.stats_text import stats_text
 from nsqtx.version import NSQ_VERSION
@@ -31,27 +25,22 @@ from nsqtx.web.api import (
     ApiError,
     ApiResource,
     answer_errors,
+    in_lane,
     plain,
     query_of,
-    unlogged,
     v1,
 )
 from nsqtx.web.args import is_true
 from nsqtx.web.debug import add_debug_routes
+from nsqtx.web.lane import Lane
 from nsqtx.web.memory import memory_stats, record_pauses
 from nsqtx.web.metrics import Exposition, add_metrics_route
 from nsqtx.web.site import ApiRequest, ApiSite
-from nsqtx.wire.names import valid_name
 
 if TYPE_CHECKING:
     from nsqtx.nsqd.node import Node
 
 __all__ = ["NsqdApi"]
-
-_log = Logger()
-_MILLISECOND = 10**6
-#: A signed decimal of 64 bits at most; ``int`` alone would also take spaces and underscores.
-_NUMBER = re.compile("([+-]?)0*([0-9]{1,19})")
 
 
 class NsqdApi:
@@ -75,7 +64,8 @@ class NsqdApi:
 
     def site(self) -> ApiSite:
         """A site that serves this, for an endpoint to listen with."""
-        return ApiSite(ApiResource(self.app, self.routes), self.clock, self.body_limit)
+        lane = Lane({path: in_lane(self, each) for path, each in PUBLISHING.items()}, self.clock)
+        return ApiSite(ApiResource(self.app, self.routes), self.clock, self.body_limit, lane)
 
     def body_limit(self, method: str, path: str) -> int | None:
         """How much of a body an endpoint may read; None for those that read none."""
@@ -88,84 +78,13 @@ class NsqdApi:
             return options.max_msg_size
         return None
 
-    # Publishing.
-
-    @app.route("/pub", methods=["POST"])
-    @app.route("/put", methods=["POST"], endpoint="put")
-    @unlogged
-    @v1
-    def pub(self, request: ApiRequest) -> Any:
-        """One message: the body. Section 6.1."""
-        if request.body_too_big:
-            raise ApiError(413, "MSG_TOO_BIG")
-        _whole(request)
-        body = request.body
-        if not body:
-            raise ApiError(400, "MSG_EMPTY")
-        args = query_of(request)
-        topic = self._topic_to_publish(args)
-        due = 0
-        if "defer" in args:
-            delay = self._delay(args["defer"])
-            due = self.node.broker.now() + delay if delay else 0
-        return self._publish(topic, [body], due)
-
-    @app.route("/mpub", methods=["POST"])
-    @app.route("/mput", methods=["POST"], endpoint="mput")
-    @unlogged
-    @v1
-    def mpub(self, request: ApiRequest) -> Any:
-        """Many messages, all or none: one a line, or the binary form. Section 6.2."""
-        if request.length_refused:
-            raise ApiError(413, "BODY_TOO_BIG")
-        args = query_of(request)
-        topic = self._topic_to_publish(args)
-        if request.body_too_big:
-            raise ApiError(413, "BODY_TOO_BIG")
-        _whole(request)
-        options = self.node.options
-        try:
-            if _is_binary(args):
-                bodies = split_binary(request.body, options.max_msg_size, options.max_body_size)
-            else:
-                bodies = split_text(request.body, options.max_msg_size)
-        except BadMpub as error:
-            raise ApiError(413, error.token) from None
-        return self._publish(topic, bodies) if bodies else "OK"
-
-    def _topic_to_publish(self, args: dict[str, str]) -> Topic:
-        name = _required(args, "topic", "INVALID_TOPIC")
-        if self.node.draining:
-            raise ApiError(503, "DRAINING")
-        try:
-            return self.node.broker.get_topic(name)
-        except (Exiting, StorageError):
-            raise ApiError(503, "EXITING") from None
-
-    def _delay(self, text: str) -> int:
-        """A ``defer`` parameter in ns."""
-        number = _NUMBER.fullmatch(text)
-        delay = int(number[1] + number[2]) * _MILLISECOND if number else -1
-        if not 0 <= delay <= self.node.options.max_req_timeout:
-            raise ApiError(400, "INVALID_DEFER")
-        return delay
-
-    def _publish(self, topic: Topic, bodies: list[bytes], due: int = 0) -> Any:
-        """OK, or a Deferred of it when that has to wait for the disk."""
-        try:
-            commit = topic.publish(bodies, due)
-        except (Exiting, StorageError):
-            # The store keeps the reason, for health.
-            raise ApiError(503, "EXITING") from None
-        return "OK" if commit is None else _committed(commit)
-
     # Topics and channels. Section 7.
 
     @app.route("/topic/create", methods=["POST"])
     @v1
     def create_topic(self, request: ApiRequest) -> str:
         """Make a topic, if there is none of that name."""
-        name = _required(query_of(request), "topic", "INVALID_TOPIC")
+        name = required_name(query_of(request), "topic", "INVALID_TOPIC")
         try:
             self.node.broker.get_topic(name)
         except Exiting:
@@ -183,7 +102,7 @@ class NsqdApi:
     @v1
     def empty_topic(self, request: ApiRequest) -> str:
         """Drop what waits in the topic; channels keep theirs."""
-        _required(query_of(request), "topic", "INVALID_TOPIC")
+        required_name(query_of(request), "topic", "INVALID_TOPIC")
         self.topic_of(request).empty()
         return ""
 
@@ -255,8 +174,8 @@ class NsqdApi:
 
     def _topic_and_channel(self, request: ApiRequest) -> tuple[Topic, str]:
         args = query_of(request)
-        name = _required(args, "topic", "INVALID_ARG_TOPIC")
-        channel = _required(args, "channel", "INVALID_ARG_CHANNEL")
+        name = required_name(args, "topic", "INVALID_ARG_TOPIC")
+        channel = required_name(args, "channel", "INVALID_ARG_CHANNEL")
         topic = self.node.broker.topics.get(name)
         if topic is None:
             raise ApiError(404, "TOPIC_NOT_FOUND")
@@ -339,7 +258,7 @@ class NsqdApi:
         """Change one of the options that can change, or begin or end to drain; the new value."""
         if request.body_too_big:
             raise ApiError(413, "INVALID_VALUE")
-        _whole(request)
+        whole(request)
         if not request.body:
             raise ApiError(413, "INVALID_VALUE")
         try:
@@ -349,45 +268,9 @@ class NsqdApi:
         except ValueError:
             raise ApiError(400, "INVALID_VALUE") from None
 
+    add_publish_routes(app)
     add_dead_letter_routes(app)
     add_peek_routes(app)
     add_metrics_route(app)
     add_debug_routes(app)
     routes = answer_errors(app)
-
-
-def _whole(request: ApiRequest) -> None:
-    """See that a body came to its end."""
-    if request.body_broken:
-        raise ApiError(500, "INTERNAL_ERROR")
-
-
-def _required(args: dict[str, str], name: str, invalid: str) -> str:
-    """The name of a topic or channel that must be there and valid, else ``invalid``."""
-    if name not in args:
-        raise ApiError(400, f"MISSING_ARG_{name.upper()}")
-    if not valid_name(args[name]):
-        raise ApiError(400, invalid)
-    return args[name]
-
-
-def _is_binary(args: dict[str, str]) -> bool:
-    """Anything but ``false`` and ``0`` means binary, also nothing at all (section 6.2)."""
-    value = args.get("binary", "false")
-    if value not in ("true", "1", "false", "0"):
-        _log.warn("/mpub: binary={value} is taken for true, say true or 1", value=value)
-    return value not in ("false", "0")
-
-
-def _committed(commit: Commit) -> Deferred[str]:
-    """OK once a commit is through. A client that leaves cancels its wait, not the commit."""
-    answer: Deferred[str] = Deferred()
-    commit.add(partial(_commit_done, answer))
-    return answer
-
-
-def _commit_done(answer: Deferred[str], error: StorageError | None) -> None:
-    if error is None:
-        answer.callback("OK")
-    else:
-        answer.errback(ApiError(503, "EXITING"))

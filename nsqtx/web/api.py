@@ -33,11 +33,13 @@ from werkzeug.exceptions import MethodNotAllowed, NotFound
 from werkzeug.routing import RequestRedirect
 
 from nsqtx.web.args import MalformedQuery, parse_query
+from nsqtx.web.lane import LaneEndpoint, LaneRequest
 from nsqtx.web.routing import Routes, clean_path
 from nsqtx.web.site import ApiRequest
 from nsqtx.wire import gojson
 
 __all__ = [
+    "AnyRequest",
     "ApiError",
     "ApiResource",
     "TlsRequired",
@@ -46,6 +48,7 @@ __all__ = [
     "answer_text",
     "answer_unrouted",
     "answer_v1",
+    "in_lane",
     "plain",
     "query_of",
     "unlogged",
@@ -57,6 +60,8 @@ TEXT_TYPE = b"text/plain; charset=utf-8"
 
 _log = Logger()
 _Endpoint = Callable[..., Any]
+#: What an endpoint is called with that is in the lane, too.
+AnyRequest = ApiRequest | LaneRequest
 
 
 class ApiError(Exception):
@@ -68,7 +73,7 @@ class ApiError(Exception):
         self.token = token
 
 
-def answer_v1(request: ApiRequest, value: object) -> bytes:
+def answer_v1(request: AnyRequest, value: object) -> bytes:
     """Set the headers for a value in the V1 form, and give the body."""
     if isinstance(value, str):
         request.set_header(b"X-Nsq-Content-Type", b"nsq; version=1.0")
@@ -80,7 +85,7 @@ def answer_v1(request: ApiRequest, value: object) -> bytes:
     return answer_json(request, gojson.encode(value))
 
 
-def answer_json(request: ApiRequest, body: bytes) -> bytes:
+def answer_json(request: AnyRequest, body: bytes) -> bytes:
     """Set the headers for a body that is JSON already, and give it back."""
     request.set_header(b"X-Nsq-Content-Type", b"nsq; version=1.0")
     request.set_header(b"Content-Type", JSON_TYPE)
@@ -88,7 +93,7 @@ def answer_json(request: ApiRequest, body: bytes) -> bytes:
     return body
 
 
-def answer_text(request: ApiRequest, text: str) -> bytes:
+def answer_text(request: AnyRequest, text: str) -> bytes:
     """Set the headers for plain text, without NSQ's own header, and give the body."""
     body = text.encode("utf-8", "surrogateescape")
     request.set_header(b"Content-Type", TEXT_TYPE)
@@ -96,7 +101,7 @@ def answer_text(request: ApiRequest, text: str) -> bytes:
     return body
 
 
-def _answer_error(request: ApiRequest, status: int, token: str) -> bytes:
+def _answer_error(request: AnyRequest, status: int, token: str) -> bytes:
     request.setResponseCode(status)
     return answer_v1(request, {"message": token})
 
@@ -111,9 +116,9 @@ def plain(endpoint: _Endpoint) -> _Endpoint:
     return _answering(endpoint, answer_text)
 
 
-def _answering(endpoint: _Endpoint, form: Callable[[ApiRequest, Any], bytes]) -> _Endpoint:
+def _answering(endpoint: _Endpoint, form: Callable[[AnyRequest, Any], bytes]) -> _Endpoint:
     @wraps(endpoint)
-    def answering(api: Any, request: ApiRequest, *args: Any, **kwargs: Any) -> Any:
+    def answering(api: Any, request: AnyRequest, *args: Any, **kwargs: Any) -> Any:
         value = endpoint(api, request, *args, **kwargs)
         if iscoroutine(value):
             value = Deferred.fromCoroutine(value)
@@ -128,14 +133,14 @@ def unlogged(endpoint: _Endpoint) -> _Endpoint:
     """Write no line to the request log for this endpoint (nsqd-engine section 15)."""
 
     @wraps(endpoint)
-    def silent(api: Any, request: ApiRequest, *args: Any, **kwargs: Any) -> Any:
+    def silent(api: Any, request: AnyRequest, *args: Any, **kwargs: Any) -> Any:
         request.logged = False
         return endpoint(api, request, *args, **kwargs)
 
     return silent
 
 
-def query_of(request: ApiRequest) -> dict[str, str]:
+def query_of(request: AnyRequest) -> dict[str, str]:
     """The parameters of a request.
 
     :raises ApiError: 400 ``INVALID_REQUEST``, the query is malformed.
@@ -144,6 +149,31 @@ def query_of(request: ApiRequest) -> dict[str, str]:
         return parse_query(request.query)
     except MalformedQuery:
         raise ApiError(400, "INVALID_REQUEST") from None
+
+
+def _answer_failure(failure: Failure, request: AnyRequest) -> bytes:
+    """Answer what an endpoint has raised; a bug is logged."""
+    error = failure.value
+    if isinstance(error, ApiError):
+        return _answer_error(request, error.status, error.token)
+    if not isinstance(error, CancelledError):
+        _log.failure("{line} failed", failure, line=request.request_line)
+    return _answer_error(request, 500, "INTERNAL_ERROR")
+
+
+def in_lane(api: object, endpoint: _Endpoint) -> LaneEndpoint:
+    """An endpoint of ``api``, with its decorators, as `nsqtx.web.lane` calls it."""
+
+    def answer(request: LaneRequest) -> bytes | Deferred[bytes]:
+        try:
+            value: bytes | Deferred[bytes] = endpoint(api, request)
+        except Exception:  # noqa: BLE001  # a bug costs this request, not the connection
+            return _answer_failure(Failure(), request)
+        if isinstance(value, Deferred):
+            value.addErrback(_answer_failure, request)
+        return value
+
+    return answer
 
 
 def answer_unrouted(request: ApiRequest, routes: Routes) -> bytes:
@@ -197,12 +227,7 @@ def answer_errors(app: Klein) -> Routes:
     def answer_failure(self: object, request: Any, failure: Failure) -> bytes:
         if failure.check(NotFound, MethodNotAllowed, RequestRedirect):
             return answer_unrouted(request, routes)
-        error = failure.value
-        if isinstance(error, ApiError):
-            return _answer_error(request, error.status, error.token)
-        if not isinstance(error, CancelledError):
-            _log.failure("{line} failed", failure, line=request.request_line)
-        return _answer_error(request, 500, "INTERNAL_ERROR")
+        return _answer_failure(failure, request)
 
     app.handle_errors(Exception)(answer_failure)
     return routes

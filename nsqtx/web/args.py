@@ -7,10 +7,13 @@ are case-sensitive, ``+`` is a space, and one malformed pair makes the whole que
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
 __all__ = ["MalformedQuery", "is_true", "parse_query"]
 
+#: Up to this many bytes a query, when parsed, is kept.
+SHORT = 256
 _BAD_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 
 
@@ -23,6 +26,16 @@ def parse_query(query: bytes) -> dict[str, str]:
 
     :raises MalformedQuery: any part of it is malformed, also one that nobody asks for.
     """
+    return dict(_parse_short(query) if len(query) <= SHORT else _parse(query))
+
+
+@lru_cache(1024)
+def _parse_short(query: bytes) -> dict[str, str]:
+    """Publishers send the same query again and again."""
+    return _parse(query)
+
+
+def _parse(query: bytes) -> dict[str, str]:
     if b";" in query or _BAD_ESCAPE.search(query):
         raise MalformedQuery(query)
     args: dict[str, str] = {}

@@ -26,6 +26,8 @@ from twisted.web.server import Request, Site
 from nsqtx.durations import format_duration
 from nsqtx.listen import remote_address
 from nsqtx.web.channel import ApiChannel
+from nsqtx.web.lane import Lane
+from nsqtx.web.lanechannel import LaneChannel
 
 __all__ = ["ApiRequest", "ApiSite", "BodyLimit", "ResponseEncoder"]
 
@@ -173,8 +175,9 @@ class ApiRequest(Request):
 class ApiSite(Site):
     """Serves one resource on any number of connections.
 
-    ``body_limit`` is asked for every request, before its body is read. There is no idle timeout:
-    the original has none, and its clients keep connections in pools.
+    ``body_limit`` is asked for every request, before its body is read. ``lane`` has endpoints that
+    the resource has too, for requests that are worth it. There is no idle timeout: the original has
+    none, and its clients keep connections in pools.
     """
 
     protocol = ApiChannel  # type: ignore[assignment]  # Twisted's has HTTP/2 beside it
@@ -182,10 +185,17 @@ class ApiSite(Site):
     noisy = False
 
     def __init__(
-        self, resource: IResource, clock: IReactorTime, body_limit: BodyLimit = no_bodies
+        self,
+        resource: IResource,
+        clock: IReactorTime,
+        body_limit: BodyLimit = no_bodies,
+        lane: Lane | None = None,
     ) -> None:
         super().__init__(resource, reactor=clock, timeout=None, parsePOSTFormSubmission=False)
         self.body_limit = body_limit
+        self.lane = lane
+        if lane is not None:
+            self.protocol = LaneChannel
 
     def startFactory(self) -> None:
         """Twisted's log file, and the timer that keeps the date for it, are not used."""

@@ -1,0 +1,295 @@
+"""The fast lane answers as Klein does, byte for byte, and leaves to Twisted what it must."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.logger import capturedLogs
+
+from nsqtx.broker.broker import Broker
+from nsqtx.interfaces import StorageError
+from nsqtx.nsqd.http import NsqdApi
+from nsqtx.web.api import ApiResource
+from nsqtx.web.lane import MAX_KEPT_HEADS
+from nsqtx.web.site import ApiSite
+from tests.support.http import Connection, request_bytes
+from tests.support.nsqdapi import Nsqd, binary
+
+
+class WithoutLane(Nsqd):
+    """An nsqd all of whose requests go to Klein."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        api = NsqdApi(self.node)  # type: ignore[arg-type]
+        resource = ApiResource(api.app, api.routes)
+        self.site = ApiSite(resource, self.node.clock, api.body_limit)
+
+
+class Both:
+    """The same bytes to an nsqd with a lane and to one without, on a connection each."""
+
+    def __init__(self) -> None:
+        self.nsqds = (Nsqd(), WithoutLane())
+        self.connections = [Connection(nsqd.site) for nsqd in self.nsqds]
+        self.answers = [b"", b""]
+
+    def send(self, data: bytes) -> None:
+        """Send to both. The lane may answer a bad head later, at its end, but not otherwise."""
+        for index, connection in enumerate(self.connections):
+            connection.send(data)
+            self.answers[index] += connection.sent_by_server()
+        assert self.answers[1].startswith(self.answers[0])
+
+    def check(self) -> None:
+        """See that answers, messages and the states of the connections are the same."""
+        assert self.answers[0] == self.answers[1]
+        fast, slow = self.nsqds
+        topics = fast.node.broker.topics.keys()
+        assert topics == slow.node.broker.topics.keys()
+        for topic in topics:
+            assert fast.bodies(topic) == slow.bodies(topic)
+        first, second = (each.transport for each in self.connections)
+        assert first.disconnecting == second.disconnecting
+        assert first.half_closed == second.half_closed
+        assert first.producerState == second.producerState
+
+
+TARGETS = [
+    "/pub?topic=t",
+    "/mpub?topic=t",
+    "/mpub?topic=t&binary=true",
+    "/mpub?binary=no&topic=u",
+    "/put?topic=%74&topic=x",
+    "/mput?topic=a+b",
+    "/pub?topic=t&defer=5",
+    "/pub?topic=t&defer=-1",
+    "/pub?topic=%zz",
+    "/pub?topic=t;",
+    "/pub?",
+    "/pub?topic",
+    "/pub",
+    "/PUB?topic=t",
+    "/pub/?topic=t",
+    "/pub?topic=t#x",
+    "/pub?topic=\xe9",
+    "http://host/pub?topic=t",
+    "/topic/create?topic=z",
+    "/nothing",
+]
+HEADERS = [
+    "Accept: application/vnd.nsq; version=1.0",
+    "Content-Type: application/octet-stream",
+    "X-Trace:",
+    "Connection: keep-alive",
+    "connection: Keep-Alive, x",
+    "Connection: close",
+    "Expect: 100-continue",
+    "Expect: 200-maybe",
+    "Content-Length: 3",
+    "Content-Length: +3",
+    "content-length:  3 ",
+    "Transfer-Encoding: gzip",
+    "Transfer-Encoding: identity",
+    "Upgrade: h2c",
+    "Bad Name: x",
+    "X-Folded: a\r\n b",
+    "X-Bare: a\nb",
+    "X-High: \xff",
+    "Cookie: a=b; c",
+    "nothing",
+]
+BODIES = [b"", b"x", b"a\nb\r\n\nc", b"y" * 100, b"y" * 101, b"z" * 200, b"z\n" * 101, b"w" * 999]
+BODIES += [binary(b"a", b"bc"), binary(b"a")[:-1], binary(b"a") + b"rest", binary(b"v" * 101)]
+
+requests = st.builds(
+    lambda method, target, body, version, headers, chunked, before: (
+        before
+        + request_bytes(
+            method,
+            target,
+            body,
+            dict(each.split(":", 1) if ":" in each else (each, "") for each in headers),
+            version,
+            [body[:3], body[3:] or b"1"] if chunked else None,
+        )
+    ),
+    st.sampled_from(["POST", "POST", "POST", "POST", "GET", "post"]),
+    st.one_of(st.just(TARGETS[0]), st.sampled_from(TARGETS)),
+    st.sampled_from(BODIES),
+    st.sampled_from(["HTTP/1.1"] * 6 + ["HTTP/1.0", "HTTP/2.0"]),
+    st.one_of(
+        st.lists(st.sampled_from(HEADERS[:4]), max_size=3),
+        st.lists(st.sampled_from(HEADERS), max_size=3),
+    ),
+    st.booleans(),
+    st.sampled_from([b""] * 8 + [b"\r\n"]),
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(requests, min_size=1, max_size=5), st.lists(st.integers(1, 400), max_size=12))
+def test_same_answers(sent: list[bytes], cuts: list[int]) -> None:
+    """Whatever is asked, however it is cut into reads, lane and Klein answer the same bytes."""
+    both = Both()
+    data = b"".join(sent)
+    for size in cuts:
+        both.send(data[:size])
+        data = data[size:]
+    both.send(data)
+    both.check()
+
+
+@pytest.mark.parametrize("header", ["", *HEADERS])
+def test_same_answers_one_by_one(header: str) -> None:
+    """Each header makes the same difference to both, twice on a connection."""
+    name, _, value = header.partition(":")
+    headers = {name: value} if name else {}
+    for target in TARGETS[:4]:
+        both = Both()
+        for body in (b"abc", None):
+            both.send(request_bytes("POST", target, body, headers))
+            both.send(request_bytes("POST", target, body, headers, chunks=[b"ab", b"c"]))
+        both.check()
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_same_answers_of_targets(target: str) -> None:
+    """Each target is answered alike, with a body that fits, none, and one that is too long."""
+    both = Both()
+    for body in (b"abc", b"", None, b"x" * 201):
+        both.send(request_bytes("POST", target, body))
+        both.send(request_bytes("POST", target, chunks=[body or b"a", b"b"]))
+    both.check()
+
+
+@pytest.fixture
+def klein_is_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Klein answers nothing here, so that what is answered was in the lane."""
+
+    def refuse(self: ApiResource, request: object) -> bytes:
+        raise AssertionError("not in the lane")
+
+    monkeypatch.setattr(ApiResource, "render", refuse)
+
+
+def cut(data: bytes, size: int) -> list[bytes]:
+    return [data[at : at + size] for at in range(0, len(data), size)]
+
+
+@pytest.mark.usefixtures("klein_is_off")
+@pytest.mark.parametrize("size", [1, 7, 64, 10_000])
+def test_in_the_lane(size: int) -> None:
+    """Lengths, chunks, waiting for 100 Continue, and errors are all in the lane, in any reads."""
+    nsqd = Nsqd()
+    connection = Connection(nsqd.site)
+    expect = {"Expect": "100-continue"}
+    asked = [
+        request_bytes("POST", "/pub?topic=t", b"one"),
+        request_bytes("POST", "/mpub?topic=t", b"two\nthree"),
+        request_bytes("POST", "/pub?topic=t", chunks=[b"fo", b"ur"]),
+        request_bytes("POST", "/pub?topic=t", b"five", expect),
+        request_bytes("POST", "/pub?topic=%zz", b"x"),
+        request_bytes("POST", "/pub?topic=t", b"six", {"Connection": "close"}),
+    ]
+    for part in cut(b"".join(asked), size):
+        connection.send(part)
+    statuses = [answer.status for answer in connection.answers()]
+    assert statuses == [200, 200, 200, 100, 200, 400, 200]
+    assert nsqd.bodies("t") == [b"one", b"two", b"three", b"four", b"five", b"six"]
+    assert connection.closed
+
+
+def test_between_others() -> None:
+    """What Twisted answers and what the lane does may take turns in one read, in their order."""
+    nsqd = Nsqd()
+    connection = Connection(nsqd.site)
+    publish, ping = request_bytes("POST", "/pub?topic=t", b"x"), request_bytes("GET", "/ping")
+    connection.send(publish + ping + publish + publish + ping[:9])
+    connection.send(ping[9:] + publish)
+    bodies = [answer.body for answer in connection.answers()]
+    assert bodies == [b"OK"] * 6
+    assert nsqd.bodies("t") == [b"x"] * 4
+
+
+@pytest.mark.usefixtures("klein_is_off")
+@pytest.mark.parametrize("refused", [None, StorageError("no")])
+def test_waits_for_the_disk(refused: StorageError | None) -> None:
+    """An answer waits for the commit, and what comes meanwhile waits behind it."""
+    nsqd = Nsqd()
+    nsqd.node.store.must_commit = True
+    connection = Connection(nsqd.site)
+    publish = request_bytes("POST", "/pub?topic=t", b"x")
+    connection.send(publish + publish)
+    connection.send(request_bytes("POST", "/pub?topic=t", b"", {"Connection": "close"}))
+    assert connection.answers() == []
+    nsqd.log("t").commits.pop()(refused)
+    assert [answer.status for answer in connection.answers()] == [503 if refused else 200]
+    nsqd.log("t").commits.pop()(None)
+    assert [answer.status for answer in connection.answers()] == [200, 400]
+    assert connection.closed
+
+
+def test_reading_stops_while_it_waits() -> None:
+    """A client that goes on publishing while its first waits for the disk is not read for ever."""
+    nsqd = Nsqd()
+    nsqd.node.store.must_commit = True
+    connection = Connection(nsqd.site)
+    publish = request_bytes("POST", "/pub?topic=t", b"x" * 100)
+    connection.send(publish)
+    connection.send(publish * 200)
+    assert connection.transport.producerState == "paused"
+    for _ in range(201):
+        nsqd.log("t").commits.pop()(None)
+    assert [answer.status for answer in connection.answers()] == [200] * 201
+    assert connection.transport.producerState == "producing"
+
+
+def test_client_leaves_while_it_waits() -> None:
+    """The commit of a publish whose client has left finds nobody, and harms nothing."""
+    nsqd = Nsqd()
+    nsqd.node.store.must_commit = True
+    connection = Connection(nsqd.site)
+    connection.send(request_bytes("POST", "/pub?topic=t", b"x"))
+    connection.lost()
+    nsqd.log("t").commits.pop()(None)
+    assert connection.answers() == []
+    assert nsqd.bodies("t") == [b"x"]
+
+
+def test_no_more_to_come() -> None:
+    """A client that has shut down its side is answered what waits for the disk, then closed."""
+    nsqd = Nsqd()
+    nsqd.node.store.must_commit = True
+    connection = Connection(nsqd.site)
+    connection.send(request_bytes("POST", "/pub?topic=t", b"x"))
+    connection.channel.readConnectionLost()
+    assert not connection.closed
+    nsqd.log("t").commits.pop()(None)
+    assert [answer.status for answer in connection.answers()] == [200]
+    assert connection.closed
+
+
+def test_a_bug_costs_its_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is no error of NSQ's is logged and answered as such, and the connection goes on."""
+    nsqd = Nsqd()
+    connection = Connection(nsqd.site)
+    monkeypatch.setattr(Broker, "get_topic", lambda self, name: 1 // 0)
+    with capturedLogs() as captured:
+        connection.send(request_bytes("POST", "/pub?topic=t", b"x") * 2)
+    assert [answer.status for answer in connection.answers()] == [500, 500]
+    assert [event["line"] for event in captured] == ["POST /pub?topic=t"] * 2
+
+
+def test_many_heads() -> None:
+    """Heads that never come again are not kept for ever."""
+    nsqd = Nsqd()
+    connection = Connection(nsqd.site)
+    for number in range(2 * MAX_KEPT_HEADS):
+        connection.send(request_bytes("POST", "/pub?topic=t", b"x", {"X-Trace": str(number)}))
+    assert len(connection.answers()) == 2 * MAX_KEPT_HEADS
+    assert nsqd.site.lane is not None
+    assert len(nsqd.site.lane.kept) <= MAX_KEPT_HEADS
