@@ -60,13 +60,18 @@ class Batches:
         self._handle = handle
         self._batch: list[Message] = []
         self._lingering: IDelayedCall | None = None
-        self._reader: BatchReader
+        self._reader: BatchReader | None = None
         self._clock: IReactorTime
         self._stopped = False
         self._flushing: set[Deferred[Any]] = set()
 
     def attach(self, reader: BatchReader, clock: IReactorTime) -> None:
-        """The Reader that this is the handler of."""
+        """The Reader that this is the handler of.
+
+        :raises ConfigError: there is one already.
+        """
+        if self._reader is not None:
+            raise ConfigError("Batches are for one Reader each")
         self._reader = reader
         self._clock = clock
 
@@ -80,7 +85,7 @@ class Batches:
 
     def read_done(self) -> None:
         """All messages of a read are here."""
-        if self._batch and self._reader.starved:
+        if self._batch and self._reader is not None and self._reader.starved:
             self.flush()
 
     def _lingered(self) -> None:
@@ -140,6 +145,9 @@ class Batches:
         else:
             backoff = True
             log.failure("the handler of {count} messages failed", Failure(error), count=len(batch))
+            for message in batch:
+                source: Any = message.source
+                source.failed(message, error)
         for message in batch:
             if not message.answered:
                 # The first one counts, if any: the Reader listens to nobody in a block.

@@ -13,6 +13,7 @@ from twisted.logger import Logger
 
 __all__ = [
     "AnswerLost",
+    "BackoffChanged",
     "ConnectFailed",
     "Connected",
     "Disconnected",
@@ -77,6 +78,17 @@ class RdyLimited(Event):
 
     address: str
     max_rdy_count: int
+
+
+@attrs.frozen
+class BackoffChanged(Event):
+    """Since handlers failed, no messages are taken (``block``) for ``duration`` seconds, or one is
+    (``test``); or all went well again (``normal``). The higher the ``level``, the longer a block.
+    """
+
+    state: str
+    level: int
+    duration: float
 
 
 @attrs.frozen

@@ -16,9 +16,10 @@ come is bounded by ``max_in_flight``.
 
 from __future__ import annotations
 
+from asyncio import isfuture
 from collections import deque
 from collections.abc import Callable
-from inspect import iscoroutine
+from inspect import isasyncgen, iscoroutine, isgenerator
 from typing import Any, Protocol, runtime_checkable
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -27,7 +28,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from nsqtx.client.config import ReaderConfig
-from nsqtx.client.events import GaveUp, HandlerFailed, OnEvent, TouchLimit
+from nsqtx.client.events import GaveUp, OnEvent, TouchLimit
 from nsqtx.client.message import Message, Requeue
 from nsqtx.client.source import Counts, Source
 from nsqtx.connections import cancel
@@ -38,9 +39,6 @@ log = Logger(namespace="nsqtx.client")
 
 #: What is called with each message.
 Handler = Callable[[Message], Any]
-
-#: TOUCH is sent when this part of msg_timeout is over.
-_TOUCH_AT = 0.7
 
 
 @runtime_checkable
@@ -58,6 +56,10 @@ class Collector(Protocol):
 
     def abandon(self) -> None:
         """Cancel what was begun."""
+
+
+def _too_late(_: Any, timeout: float) -> Any:
+    raise TimeoutError(f"the handler had {timeout:g} s")
 
 
 class Handling:
@@ -92,6 +94,8 @@ class Handling:
         self._limit = config.concurrency or 2**62
         self._max_attempts = config.max_attempts or 2**62
         self._stopped = False
+        #: `_next` is at work.
+        self._going_on = False
         self._idle: list[Deferred[None]] = []
 
     def take(self, messages: list[Message]) -> None:
@@ -100,6 +104,8 @@ class Handling:
         for message in messages:
             if queue or len(running) >= self._limit:
                 queue.append(message)
+                if self._config.auto_touch:
+                    self._touch_later(message)
             else:
                 self._run(message)
         if self._collector is not None:
@@ -128,6 +134,13 @@ class Handling:
             if iscoroutine(result):
                 self._wait(message, Deferred.fromCoroutine(result))
                 return
+            if isgenerator(result) or isasyncgen(result):
+                # It has done nothing so far, and never will.
+                self._failed(message, TypeError("the handler is a generator: inlineCallbacks?"))
+                return
+            if isfuture(result):
+                self._wait(message, Deferred.fromFuture(result))
+                return
         if not message.answered:
             self._returned(message)
 
@@ -144,14 +157,13 @@ class Handling:
             if not message.answered:
                 message.requeue(error.delay, error.backoff)
             return
-        self._counts.failed += 1
         cancelled = isinstance(error, CancelledError) and self._stopped
         if not cancelled:
             log.failure(
                 "the handler of message {id} failed", Failure(error), id=message.id.decode()
             )
-            address = message.nsqd_address
-            self._tell(HandlerFailed(address, message.id, message.attempts, error))
+            source: Any = message.source
+            source.failed(message, error)
         if message.answered:
             return
         if self._stopped:
@@ -164,9 +176,9 @@ class Handling:
     def _wait(self, message: Message, result: Deferred[Any]) -> None:
         timeout = self._config.handler_timeout
         if timeout:
-            result.addTimeout(timeout, self._clock)
+            result.addTimeout(timeout, self._clock, _too_late)
         self.running[message] = result
-        if self._config.auto_touch:
+        if self._config.auto_touch and message not in self._touching:
             self._touch_later(message)
         result.addCallbacks(self._ended, self._ended_badly, (message,), {}, (message,))
         result.addErrback(lambda failure: log.failure("bug in handling", failure))
@@ -188,9 +200,19 @@ class Handling:
             cancel(self._touching.pop(message, None))
 
     def _next(self) -> None:
+        if self._going_on:
+            # A handler has ended at once: no deeper for each of them.
+            return
         queue, running = self.queue, self.running
-        while queue and len(running) < self._limit:
-            self._run(queue.popleft())
+        self._going_on = True
+        try:
+            while queue and len(running) < self._limit:
+                message = queue.popleft()
+                self._run(message)
+                if message.answered:
+                    cancel(self._touching.pop(message, None))
+        finally:
+            self._going_on = False
         self.check_idle()
 
     def _hold(self, message: Message) -> None:
@@ -202,11 +224,12 @@ class Handling:
     def release(self, message: Message) -> None:
         """A message that was held is answered."""
         self.held.discard(message)
+        cancel(self._touching.pop(message, None))
         self.check_idle()
 
     def _touch_later(self, message: Message) -> None:
         source: Any = message.source
-        wait = max(0.1, source.msg_timeout * _TOUCH_AT)
+        wait = max(0.1, source.touch_due(message))
         self._touching[message] = self._clock.callLater(wait, self._touch, message)
 
     def _touch(self, message: Message) -> None:
@@ -246,6 +269,7 @@ class Handling:
             message = self.queue.popleft()
             if message.source is source:
                 taken.append(message)
+                cancel(self._touching.pop(message, None))
             else:
                 self.queue.append(message)
         return taken
@@ -264,23 +288,19 @@ class Handling:
             for each in waiting:
                 each.callback(None)
 
-    def abandon(self) -> int:
-        """Cancel what runs, and requeue what is not answered; how many messages that were."""
-        left = 0
-        for message, running in list(self.running.items()):
-            left += 1
+    def abandon(self) -> None:
+        """Cancel what runs, and requeue what is not answered then."""
+        left = [*self.running, *self.held]
+        for running in list(self.running.values()):
             running.cancel()
-            if not message.answered:
-                # The handler does not take being cancelled for an end.
-                message.requeue(0.0, False)
         if self._collector is not None:
             self._collector.abandon()
-        for message in list(self.held):
-            left += 1
-            message.requeue(0.0, False)
+        for message in left:
+            # Its handler does not take being cancelled for an end, or it has none.
+            if not message.answered:
+                message.requeue(0.0, False)
         self.running.clear()
         self.check_idle()
-        return left
 
     def close(self) -> None:
         """Leave no timer."""

@@ -7,7 +7,7 @@ to ``max_reconnect_delay``. A connection that held for longer than the delay now
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -20,6 +20,8 @@ from nsqtx.client.errors import ConnectError, NsqError
 from nsqtx.client.events import Connected, ConnectFailed, Disconnected, OnEvent
 
 __all__ = ["Keeper", "Redial"]
+
+T = TypeVar("T")
 
 log = Logger(namespace="nsqtx.client")
 
@@ -64,20 +66,21 @@ class Keeper:
         self._tell = tell
         self._redial = redial
         self._ended = ended
-        self._running: Deferred[None] | None = None
         self.stopped = False
+        #: What is waited for, but for the end of a connection.
+        self._pending: Deferred[Any] | None = None
 
     def start(self) -> None:
         """Dial, now."""
-        self._running = Deferred.fromCoroutine(self._run())
-        self._running.addErrback(self._broken)
+        Deferred.fromCoroutine(self._run()).addErrback(self._broken)
 
     def stop(self) -> None:
         """Dial no more. A connection that is open is left to who uses it, who closes it."""
         self.stopped = True
         self.again = False
-        if self.connection is None and self._running is not None:
-            self._running.cancel()
+        # Not the coroutine, which is perhaps running: it may be who told the one that stops us.
+        if self._pending is not None:
+            self._pending.cancel()
 
     def _broken(self, failure: Failure) -> None:
         log.failure("nsqd {address}: no longer kept", failure=failure, address=self.address)
@@ -89,7 +92,7 @@ class Keeper:
                 delay = await self._once()
                 if not self.again:
                     break
-                await deferLater(self._clock, delay)
+                await self._wait_for(deferLater(self._clock, delay))
             except CancelledError:
                 if self.stopped:
                     break
@@ -97,10 +100,17 @@ class Keeper:
         if self._ended is not None:
             self._ended()
 
+    async def _wait_for(self, pending: Deferred[T]) -> T:
+        self._pending = pending
+        try:
+            return await pending
+        finally:
+            self._pending = None
+
     async def _once(self) -> float:
         """One connection, from dial to end; how long to wait before the next."""
         try:
-            connection = await self._dial()
+            connection = await self._wait_for(self._dial())
         except NsqError as error:
             delay = self._redial.failed()
             reason = error.reason if isinstance(error, ConnectError) else str(error)

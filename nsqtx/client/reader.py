@@ -23,7 +23,8 @@ from typing import Any
 
 import attrs
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.web.iweb import IAgent
@@ -33,7 +34,7 @@ from nsqtx.client.batch import Batches
 from nsqtx.client.config import ReaderConfig
 from nsqtx.client.connection import NsqdConnection
 from nsqtx.client.errors import ConfigError, NsqError
-from nsqtx.client.events import OnEvent, RdyLimited, teller
+from nsqtx.client.events import BackoffChanged, OnEvent, RdyLimited, teller
 from nsqtx.client.fleet import Fleet
 from nsqtx.client.giving_up import GivingUp
 from nsqtx.client.handling import Handler, Handling
@@ -43,6 +44,7 @@ from nsqtx.client.source import Counts, Source
 from nsqtx.client.stats import ConnectionStats, DrainReport, ReaderStats
 from nsqtx.client.stream import MessageLoop, MessageStream
 from nsqtx.cluster.producers import Producer
+from nsqtx.connections import cancel
 from nsqtx.wire.names import valid_name
 
 __all__ = ["Reader"]
@@ -72,8 +74,6 @@ class Reader(Service):
     :raises ConfigError: a name, an address or a combination that cannot be.
     """
 
-    name = "nsq reader"
-
     def __init__(
         self,
         topic: str,
@@ -102,12 +102,21 @@ class Reader(Service):
         self._reactor = reactor
         self._random = random or SystemRandom()
         self._max_in_flight = self.config.max_in_flight
+        if self.config.concurrency > self._max_in_flight > 0:
+            log.warn(
+                "{topic}: of {concurrency} handlers at once no more than max_in_flight, "
+                "{max_in_flight}, will run",
+                topic=topic,
+                concurrency=self.config.concurrency,
+                max_in_flight=self._max_in_flight,
+            )
         self._paused = False
         #: Whether somebody takes messages: always, except when nobody iterates.
         self._wanted = True
         self._sources: dict[NsqdConnection, Source] = {}
         self._gone_counts = Counts()
-        self._draining: Deferred[None] | None = None
+        self._draining = False
+        self._time_for_handlers: IDelayedCall | None = None
         self._drained: list[Deferred[DrainReport]] = []
         self._report: DrainReport | None = None
         self._all_gone: Deferred[None] | None = None
@@ -197,7 +206,7 @@ class Reader(Service):
 
         :raises ConfigError: it was stopped before; a Reader runs once.
         """
-        if self._draining is not None:
+        if self._draining:
             raise ConfigError("a Reader that was stopped stays so: make another")
         super().startService()
         self._ticking.start(self.config.rdy_redistribute_interval, now=False)
@@ -297,6 +306,8 @@ class Reader(Service):
     def _down(self, connection: NsqdConnection, reason: NsqError) -> None:
         source = self._sources.pop(connection)
         self._gone_counts.add(source.counts)
+        # What its handlers do yet.
+        source.counts = self._gone_counts
         self._handling.lost(source)
         self.ready.leave(source.share)
         if self._all_gone is not None and not self._sources:
@@ -308,22 +319,29 @@ class Reader(Service):
 
     def _backoff_changed(self, transition: Transition) -> None:
         self.ready.set_mode(transition.state)
+        state, level = transition.state.value, transition.level
+        self.tell(BackoffChanged(state, level, transition.duration))
 
     # -- the end -------------------------------------------------------------------------------
 
     def drain(self, timeout: float) -> Deferred[DrainReport]:
         """Stop, waiting up to ``timeout`` seconds for handlers; what was done meanwhile.
 
-        The phases are those of client section 8.3. A second call joins the first.
+        The phases are those of client section 8.3. A second call joins the first, and may only
+        make it shorter: 0 is an end at once.
         """
         waiting: Deferred[DrainReport] = Deferred()
         self._drained.append(waiting)
-        if self._draining is None:
+        if not self._draining:
+            self._draining = True
             self.running = 0
-            self._draining = Deferred.fromCoroutine(self._drain(timeout))
-            self._draining.addErrback(lambda failure: log.failure("bug in draining", failure))
-        if self._report is not None:
+            draining = Deferred.fromCoroutine(self._drain(timeout))
+            draining.addErrback(lambda failure: log.failure("bug in draining", failure))
+        elif self._report is not None:
             self._tell_drained(self._report)
+        elif self._time_for_handlers is not None:
+            left = self._time_for_handlers.getTime() - self._reactor.seconds()
+            self._time_for_handlers.reset(min(left, timeout))
         return waiting
 
     def _tell_drained(self, report: DrainReport) -> None:
@@ -342,9 +360,10 @@ class Reader(Service):
         for source in list(self._sources.values()):
             source.drain()
             self._handling.drop(source)
-        if timeout > 0:
-            await self._handling.idle().addTimeout(timeout, self._reactor, lambda _, __: None)
-        abandoned = self._handling.abandon()
+        await self._wait_for_handlers(timeout)
+        ended = self.stats().counts
+        self._handling.abandon()
+        abandoned = self.stats().counts.requeued - ended.requeued
         if self._sources:
             gone = self._wait_all_gone()
             await gone.addTimeout(_FLUSH, self._reactor, lambda _, __: None)
@@ -358,6 +377,18 @@ class Reader(Service):
             after.finished - before.finished, after.requeued - before.requeued, abandoned
         )
         self._tell_drained(self._report)
+
+    async def _wait_for_handlers(self, timeout: float) -> None:
+        if timeout <= 0:
+            return
+        idle = self._handling.idle()
+        self._time_for_handlers = self._reactor.callLater(timeout, idle.cancel)
+        try:
+            await idle
+        except CancelledError:
+            log.info("{topic}: time is up for handlers", topic=self.topic)
+        cancel(self._time_for_handlers)
+        self._time_for_handlers = None
 
     def _wait_all_gone(self) -> Deferred[None]:
         gone: Deferred[None] = Deferred()

@@ -17,7 +17,7 @@ from nsqtx.client.backoff import Backoff
 from nsqtx.client.config import ReaderConfig
 from nsqtx.client.connection import NsqdConnection
 from nsqtx.client.errors import BadFrame, ServerError
-from nsqtx.client.events import AnswerLost, OnEvent
+from nsqtx.client.events import AnswerLost, HandlerFailed, OnEvent
 from nsqtx.client.message import Message
 from nsqtx.client.ready import Ready, Share
 
@@ -28,6 +28,8 @@ log = Logger(namespace="nsqtx.client")
 #: An nsqd may have pushed a message again that we still work on, so more than RDY can be in
 #: flight; this many times as much cannot.
 _ABSURD = 10
+#: TOUCH is sent when this part of msg_timeout is over.
+_TOUCH_AT = 0.7
 #: nsqd's ``--max-req-timeout`` by default: an older one takes more for an error (client 15.1).
 _MAX_REQUEUE_DELAY = 3600.0
 
@@ -78,6 +80,7 @@ class Source:
         #: Seconds, as nsqd answered to IDENTIFY.
         self.msg_timeout = negotiated.msg_timeout / 1000
         self.max_msg_timeout = negotiated.max_msg_timeout / 1000
+        #: Its own; those of all that is gone, once it is gone.
         self.counts = Counts()
         self.share: Share
         #: Set when CLS was sent: it closes with its last answer.
@@ -121,17 +124,15 @@ class Source:
         backoff = self._reader.backoff
         if backoff.level:
             backoff.succeeded()
-        self._finish(message)
+        if self._answer(message, b"FIN %b\n" % message.id):
+            self.counts.finished += 1
 
     def give_up(self, message: Message) -> None:
         """Send FIN, which is no success."""
         message.answered = True
         self._reader.backoff.neutral()
-        self._finish(message)
-
-    def _finish(self, message: Message) -> None:
-        self.counts.finished += 1
-        self._answer(message, b"FIN %b\n" % message.id)
+        if self._answer(message, b"FIN %b\n" % message.id):
+            self.counts.finished += 1
 
     def requeue(self, message: Message, delay: float | None, backoff: bool | None) -> None:
         """Send REQ; called by the message, once."""
@@ -143,15 +144,20 @@ class Source:
             self._reader.backoff.neutral()
         self._requeue(message, self._delay(message) if delay is None else delay)
 
+    def failed(self, message: Message, error: Exception) -> None:
+        """Note that its handler has raised."""
+        self.counts.failed += 1
+        self._reader.tell(HandlerFailed(self.address, message.id, message.attempts, error))
+
     def return_unhandled(self, message: Message) -> None:
         """Requeue at once what no handler has had; that says nothing of how we fare."""
         message.answered = True
         self._requeue(message, 0.0)
 
     def _requeue(self, message: Message, delay: float) -> None:
-        self.counts.requeued += 1
         milliseconds = round(min(max(delay, 0.0), _MAX_REQUEUE_DELAY) * 1000)
-        self._answer(message, b"REQ %b %d\n" % (message.id, milliseconds))
+        if self._answer(message, b"REQ %b %d\n" % (message.id, milliseconds)):
+            self.counts.requeued += 1
 
     def _delay(self, message: Message) -> float:
         """Attempts times the configured delay, with a cap (client 5.5)."""
@@ -167,6 +173,10 @@ class Source:
         if not self.connection.closed:
             self.connection.send(b"TOUCH %b\n" % message.id)
 
+    def touch_due(self, message: Message) -> float:
+        """In how many seconds it should be touched, if it is to be kept."""
+        return message.touched + self.msg_timeout * _TOUCH_AT - self._now()
+
     def touchable(self, message: Message) -> bool:
         """Whether nsqd would still give it more time."""
         return self._now() - message.received < self.max_msg_timeout
@@ -179,14 +189,15 @@ class Source:
     def _now(self) -> float:
         return self.connection.clock.seconds()
 
-    def _answer(self, message: Message, line: bytes) -> None:
+    def _answer(self, message: Message, line: bytes) -> bool:
+        """Send it; False: there is no longer anybody to send it to."""
         if message.held:
             self._release(message)
         connection = self.connection
         if connection.closed:
             self.counts.lost += 1
             self._reader.tell(AnswerLost(self.address, "its connection is gone"))
-            return
+            return False
         self.share.in_flight -= 1
         connection.send(line)
         ready = self._reader.ready
@@ -194,6 +205,7 @@ class Source:
             ready.answered()
         if self.draining:
             self._close_if_done()
+        return True
 
     def _refused(self, error: ServerError) -> None:
         log.warn("nsqd {address}: {error}", address=self.address, error=error.text)

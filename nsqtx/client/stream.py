@@ -84,7 +84,7 @@ class MessageStream:
     def _give_back(self) -> None:
         arrived, self._arrived = self._arrived, deque()
         for message in arrived:
-            if not message.answered:
+            if not message.answered and not lost(message):
                 source: Any = message.source
                 source.return_unhandled(message)
 

@@ -72,7 +72,8 @@ class FakeChannel:
     consumers: list[Consumer] = attrs.Factory(list)
     _queue: deque[FakeMessage] = attrs.Factory(deque)
     _deferred: dict[FakeMessage, IDelayedCall] = attrs.Factory(dict)
-    _out: dict[Delivery, tuple[FakeMessage, IDelayedCall]] = attrs.Factory(dict)
+    #: With the timer, and when it was sent.
+    _out: dict[Delivery, tuple[FakeMessage, IDelayedCall, float]] = attrs.Factory(dict)
 
     @property
     def depth(self) -> int:
@@ -117,13 +118,14 @@ class FakeChannel:
 
     def sent(self, key: Delivery, message: FakeMessage, timeout: float) -> None:
         """A message is out; without an answer it comes again after ``timeout`` seconds."""
-        self._out[key] = message, self._clock.callLater(timeout, self._timed_out, key)
+        timer = self._clock.callLater(timeout, self._timed_out, key)
+        self._out[key] = message, timer, self._clock.seconds()
 
-    def touch(self, key: Delivery, timeout: float) -> None:
-        """So many seconds from now."""
-        message, timer = self._out[key]
+    def touch(self, key: Delivery, timeout: float, longest: float) -> None:
+        """So many seconds from now, up to ``longest`` since it was sent."""
+        message, timer, sent = self._out[key]
         self.touched.append(message.body)
-        timer.reset(timeout)
+        timer.reset(max(0.0, min(timeout, sent + longest - self._clock.seconds())))
 
     def finish(self, key: Delivery) -> None:
         self.finished.append(self._answered(key).body)
@@ -138,19 +140,23 @@ class FakeChannel:
         return key in self._out
 
     def _answered(self, key: Delivery) -> FakeMessage:
-        message, timer = self._out.pop(key)
+        message, timer, _ = self._out.pop(key)
         timer.cancel()
         return message
 
     def _timed_out(self, key: Delivery) -> None:
-        message, _ = self._out.pop(key)
+        message, _, _ = self._out.pop(key)
         key[0].timed_out(message)
         self.timed_out.append(message.body)
         self.put(message)
 
+    def clear(self) -> None:
+        """Forget what waits."""
+        self._queue.clear()
+
     def stop(self) -> None:
         """Leave no timer; what was out or deferred is lost."""
-        timers = [timer for _, timer in self._out.values()] + list(self._deferred.values())
+        timers = [timer for _, timer, _ in self._out.values()] + list(self._deferred.values())
         self._out.clear()
         self._deferred.clear()
         for timer in timers:

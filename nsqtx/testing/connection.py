@@ -74,6 +74,7 @@ class FakeConnection(Protocol):
         #: Seconds.
         self.heartbeat_interval = 30.0
         self.msg_timeout = nsqd.msg_timeout
+        self.max_msg_timeout = 900.0
         #: By id, those of the channel.
         self.in_flight: dict[bytes, FakeMessage] = {}
         self._parser = wire.Parser(nsqd.limits)
@@ -92,8 +93,12 @@ class FakeConnection(Protocol):
 
     def take(self) -> list[str]:
         """The lines since the last time, without those of the handshake and NOP."""
+        return [str(command) for command in self.take_commands()]
+
+    def take_commands(self) -> list[Command]:
+        """Likewise the commands."""
         new, self._taken = self.commands[self._taken :], len(self.commands)
-        return [str(command) for command in new if command.name not in _HANDSHAKE]
+        return [command for command in new if command.name not in _HANDSHAKE]
 
     def respond(self, data: bytes = b"OK") -> None:
         """Send a response."""

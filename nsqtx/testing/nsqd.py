@@ -179,6 +179,7 @@ class FakeNsqd(Factory):
         )
         agreed = {name: bool(asked.get(name)) and offer for name, offer in self.offers.items()}
         fields.update(agreed, auth_required=bool(self.auth_secret), **self.answer)
+        connection.max_msg_timeout = fields["max_msg_timeout"] / 1000
         connection.respond(json.dumps(fields).encode())
         if fields["tls_v1"]:
             securing = connection.start_tls()
@@ -246,7 +247,8 @@ class FakeNsqd(Factory):
     def _do_TOUCH(self, connection: FakeConnection, command: Command) -> None:
         channel = self._answered(connection, command, keep=True)
         if channel is not None:
-            channel.touch((connection, command.params[0].encode()), connection.msg_timeout)
+            key = connection, command.params[0].encode()
+            channel.touch(key, connection.msg_timeout, connection.max_msg_timeout)
 
     def _answered(
         self, connection: FakeConnection, command: Command, keep: bool = False

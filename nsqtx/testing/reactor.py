@@ -35,9 +35,6 @@ __all__ = ["MemoryReactor"]
 
 T = TypeVar("T")
 
-#: How many turns may follow each other without any time passing before it is called endless.
-_ENDLESS = 100_000
-
 
 class MemoryReactor(MemoryReactorClock):
     """A reactor for tests: time passes by `advance`, and connections stay in memory.
@@ -50,6 +47,8 @@ class MemoryReactor(MemoryReactorClock):
     def __init__(self) -> None:
         super().__init__()
         self.silent: set[str] = set()
+        #: How many turns may follow each other without any time passing.
+        self.endless = 100_000
         #: Each address that was dialled, in order.
         self.dialled: list[str] = []
         self.nameResolver = _Names()
@@ -68,7 +67,7 @@ class MemoryReactor(MemoryReactorClock):
         while (first := self._first_due()) is not None and first <= end:
             due = max(self.rightNow, first)
             turns = turns + 1 if due == turn else 0
-            assert turns < _ENDLESS, f"{self.calls[0]} comes again and again"
+            assert turns < self.endless, f"{self.calls[0]} comes again and again"
             self.rightNow = turn = due
             call = self.calls.pop(0)
             call.called = 1

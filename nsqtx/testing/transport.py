@@ -112,7 +112,8 @@ class MemoryTransport:
             if self.peer.connected:
                 self.peer._look_at_room()
             self.peer._close_if_sent()
-            self._wake()
+            if self._inbox or self._end is not None:
+                self._wake()
         elif self._end is not None:
             self._lost(self._end)
 

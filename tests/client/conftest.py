@@ -33,6 +33,13 @@ class Failures:
         return [str(each) or type(each).__name__ for each in logged]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def frozen() -> None:
+    """Collecting garbage looks at what tests make, and not at all that was imported."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def failures() -> Iterator[Failures]:
     """A test fails if an exception was logged, by us or by Twisted, that it did not take.

@@ -302,7 +302,7 @@ def test_51_what_a_handler_raises_is_told(late: bool) -> None:
         failing.advance(1)
     assert logged.failures == [ValueError]
     assert "REQ 1 90000" in failing.sent()
-    assert [type(event).__name__ for event in failing.events][-1] == "HandlerFailed"
+    assert "HandlerFailed" in [type(event).__name__ for event in failing.events]
     failing.stop()
 
 

@@ -202,6 +202,7 @@ def test_who_does_not_listen_refuses_or_says_nothing() -> None:
 def test_waiting_ends() -> None:
     """A Deferred that never fires, and a call that comes again and again, fail the test."""
     reactor = MemoryReactor()
+    reactor.endless = 1000
     with pytest.raises(AssertionError, match="no result within 60 s"):
         reactor.wait_for(Deferred())
 
