@@ -294,8 +294,24 @@ class WriterConfig(ClientConfig):
     max_message_size: int = number(1024 * 1024, _between(1))
     max_body_size: int = number(5 * 1024 * 1024, _between(1))
     max_defer: float = seconds(HOUR, _between(0))
+    #: Collect single messages of a topic for so long, and send them as one MPUB; 0: do not. Comes
+    #: on top of ``publish_timeout``.
+    batch_linger: float = seconds(0.0, _between(0))
+    #: Send them sooner when there are so many messages or bytes.
+    batch_count: int = number(200, _between(1))
+    batch_bytes: int = number(256 * 1024, _between(1))
+    #: To how many nsqd each publish goes, and how many of them must have said OK; 0: all.
+    replicas: int = number(1, _between(1))
+    replica_answers: int = number(0, _between(0))
     #: How long `stopService` waits for answers.
     drain_timeout: float = seconds(30.0, _between(0))
+
+    def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
+        if self.replica_answers > self.replicas:
+            raise ConfigError(
+                f"replica_answers is {self.replica_answers}: there are {self.replicas} replicas"
+            )
 
 
 _ALL_NAMES = {

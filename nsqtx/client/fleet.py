@@ -12,18 +12,17 @@ from random import Random
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.web.client import Agent
 from twisted.web.iweb import IAgent
 
 from nsqtx.client.addresses import valid_address
-from nsqtx.client.config import ClientConfig, ReaderConfig
+from nsqtx.client.config import ReaderConfig
 from nsqtx.client.connection import NsqdConnection
 from nsqtx.client.discovery import Discovery
-from nsqtx.client.errors import ConfigError, NsqError
+from nsqtx.client.errors import NsqError
 from nsqtx.client.events import OnEvent
 from nsqtx.client.keeper import Keeper
+from nsqtx.client.lookupds import lookupd_agent, lookupd_client
 from nsqtx.client.redial import Redial
-from nsqtx.cluster.lookupd import LookupdClient
 from nsqtx.cluster.producers import Producer
 
 __all__ = ["Fleet"]
@@ -110,17 +109,8 @@ class Fleet:
         :raises ConfigError: it is no address.
         """
         if self._agent is None:
-            self._agent = Agent(self._reactor, connectTimeout=self._config.lookupd_poll_timeout)
-        try:
-            lookupd = LookupdClient(
-                address,
-                self._agent,
-                self._reactor,
-                timeout=self._config.lookupd_poll_timeout,
-                token=_token(self._config),
-            )
-        except ValueError as error:
-            raise ConfigError(f"{address!r} is no address of a nsqlookupd: {error}") from None
+            self._agent = lookupd_agent(self._reactor, self._config)
+        lookupd = lookupd_client(address, self._agent, self._reactor, self._config)
         if not self._discovery.lookupds and self._running:
             self._discovery.add(address, lookupd)
             self._discovery.start()
@@ -196,14 +186,3 @@ class Fleet:
             self._keep(address, again=True)
         elif self._discovery.lookupds:
             self._discovery.poll_soon()
-
-
-def _token(config: ClientConfig) -> str:
-    if not config.lookupd_authorization:
-        return ""
-    secret = config.auth_secret
-    if isinstance(secret, bytes):
-        return secret.decode()
-    if isinstance(secret, str):
-        return secret
-    raise ConfigError("lookupd_authorization needs an auth_secret that is text")

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
 
 from nsqtx.client.config import WriterConfig
 from nsqtx.client.errors import Outcome, PublishFailed
@@ -21,14 +22,20 @@ from nsqtx.connections import cancel
 
 __all__ = ["Outstanding"]
 
+log = Logger(namespace="nsqtx.client")
+
+Queue = OrderedDict[Publishing, None]
+
 
 class Outstanding:
     """Brings publishes to the nsqds of a pool, and each to one result."""
 
     def __init__(self, pool: Pool, config: WriterConfig, clock: IReactorTime, tell: OnEvent):
         self.config = config
-        #: Messages.
+        #: Messages, and publishes that were tried again.
+        self.published = 0
         self.failed = 0
+        self.retried = 0
         #: Publishes that are written, and the bytes of their commands.
         self.written = 0
         self.bytes = 0
@@ -40,8 +47,10 @@ class Outstanding:
         self._most_bytes = config.max_outstanding_bytes
         #: All that have no result, in the order of their calls and so of their deadlines.
         self._live: dict[Publishing, None] = {}
-        self._again: OrderedDict[Publishing, None] = OrderedDict()
-        self._waiting: OrderedDict[Publishing, None] = OrderedDict()
+        self._again: Queue = OrderedDict()
+        self._waiting: Queue = OrderedDict()
+        #: Those that only some nsqds may take. They do not keep others from being written.
+        self._constrained: Queue = OrderedDict()
         self._waiting_bytes = 0
         self._waking = False
         self._timer: IDelayedCall | None = None
@@ -50,7 +59,7 @@ class Outstanding:
     @property
     def waiting(self) -> int:
         """How many publishes wait."""
-        return len(self._waiting) + len(self._again)
+        return len(self._waiting) + len(self._again) + len(self._constrained)
 
     def publish(self, publishing: Publishing) -> Deferred[bytes]:
         """Its result."""
@@ -59,6 +68,10 @@ class Outstanding:
             publishing.deadline = self._clock.seconds() + self._timeout
             if self._timer is None:
                 self._timer = self._clock.callLater(self._timeout, self._expire)
+        if publishing.constrained:
+            result = self._wait(publishing)
+            self.wake()
+            return result
         if not self._waiting and not self._again and self._has_room(publishing.size):
             nsqd = self._pool.pick(publishing.key)
             if nsqd is not None:
@@ -70,7 +83,7 @@ class Outstanding:
             self.failed += publishing.count
             reason = "too many publishes wait for nsqd's answer"
             return fail(PublishFailed(Outcome.NOT_EXECUTED, reason))
-        return self._wait(publishing, self._waiting)
+        return self._wait(publishing)
 
     def _has_room(self, size: int) -> bool:
         # What is larger than the limit goes alone.
@@ -87,17 +100,19 @@ class Outstanding:
             or self._pool.is_full
         )
 
-    def _wait(
-        self, publishing: Publishing, queue: OrderedDict[Publishing, None]
-    ) -> Deferred[bytes]:
-        queue[publishing] = None
+    def _queue(self, publishing: Publishing) -> Queue:
+        if publishing.constrained:
+            return self._constrained
+        return self._again if publishing.attempts else self._waiting
+
+    def _wait(self, publishing: Publishing) -> Deferred[bytes]:
+        self._queue(publishing)[publishing] = None
         self._waiting_bytes += publishing.size
         return publishing.wait()
 
     def withdraw(self, publishing: Publishing) -> None:
         """It waits no longer."""
-        queue = self._again if publishing in self._again else self._waiting
-        del queue[publishing]
+        del self._queue(publishing)[publishing]
         self._waiting_bytes -= publishing.size
         publishing.waiting = None
 
@@ -110,15 +125,18 @@ class Outstanding:
     def retry(self, publishing: Publishing, reason: str) -> Deferred[bytes]:
         """Try it again, elsewhere if possible."""
         assert publishing.nsqd is not None
-        self._tell(PublishRetried(publishing.nsqd.address, reason))
-        result = self._wait(publishing, self._again)
+        address = publishing.nsqd.address
+        log.debug("nsqd {address}: a publish is retried: {reason}", address=address, reason=reason)
+        self._tell(PublishRetried(address, reason))
+        publishing.constrained = bool(publishing.siblings)
+        result = self._wait(publishing)
         self.wake()
         return result
 
     def settle(self, publishing: Publishing) -> None:
         """It has a result."""
         del self._live[publishing]
-        if self._waiting or self._again:
+        if self._waiting or self._again or self._constrained:
             self.wake()
         elif not self._live and self._drained is not None:
             drained, self._drained = self._drained, None
@@ -130,21 +148,29 @@ class Outstanding:
             return
         self._waking = True
         try:
-            while queue := self._again or self._waiting:
-                publishing = next(iter(queue))
-                if not self._has_room(publishing.size):
-                    return
-                nsqd = self._pool.pick(publishing.key, publishing.tried)
-                if nsqd is None:
-                    return
-                waiting = publishing.waiting
-                assert waiting is not None
-                self.withdraw(publishing)
-                self.written += 1
-                self.bytes += publishing.size
-                waiting.callback(nsqd)
+            self._write_from(self._constrained)
+            if self._write_from(self._again):
+                self._write_from(self._waiting)
         finally:
             self._waking = False
+
+    def _write_from(self, queue: Queue) -> bool:
+        """Whether nothing is left of it."""
+        while queue:
+            publishing = next(iter(queue))
+            if not self._has_room(publishing.size):
+                return False
+            taken = publishing.taken() if publishing.siblings else ()
+            nsqd = self._pool.pick(publishing.key, publishing.tried, taken)
+            if nsqd is None:
+                return False
+            waiting = publishing.waiting
+            assert waiting is not None
+            self.withdraw(publishing)
+            self.written += 1
+            self.bytes += publishing.size
+            waiting.callback(nsqd)
+        return True
 
     # -- time ----------------------------------------------------------------------------------
 

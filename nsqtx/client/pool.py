@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from random import Random
 from typing import Any
 
@@ -117,12 +117,15 @@ class Pool:
 
     # -- which -----------------------------------------------------------------------------------
 
-    def pick(self, key: str, tried: tuple[str, ...] = ()) -> PooledNsqd | None:
-        """The nsqd for a publish, if one can take it; another one than those tried if possible."""
+    def pick(
+        self, key: str, tried: Sequence[str] = (), taken: Sequence[str] = ()
+    ) -> PooledNsqd | None:
+        """The nsqd for a publish, if one can take it: none of ``taken``, and another one than
+        those ``tried`` if possible."""
         ready = self._ready
-        if len(ready) == 1:
+        if len(ready) == 1 and not taken:
             return ready[0] if ready[0].can_take() else None
-        able = [nsqd for nsqd in ready if nsqd.can_take()]
+        able = [nsqd for nsqd in ready if nsqd.can_take() and nsqd.address not in taken]
         if not able:
             return None
         able = [nsqd for nsqd in able if not nsqd.is_stalled] or able
@@ -153,6 +156,15 @@ class Pool:
                 self.nsqds[address] = nsqd
                 if self._running:
                     self._keep(nsqd)
+
+    def forget(self, addresses: Iterable[str]) -> None:
+        """These are gone for good, unless they are connected."""
+        for address in addresses:
+            nsqd = self.nsqds.get(address)
+            if nsqd is not None and nsqd.connection is None:
+                del self.nsqds[address]
+                if nsqd.keeper is not None:
+                    nsqd.keeper.stop()
 
     def start(self) -> None:
         """Connect to all."""

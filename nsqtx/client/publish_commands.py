@@ -55,6 +55,15 @@ class PublishCommands:
         #: The lines of topics that were looked at.
         self._lines: dict[str, bytes] = {}
 
+    def check(self, topic: str, body: Body) -> bytes:
+        """The body, if it can be published."""
+        if topic not in self._lines:
+            self._line(topic)
+        data = body_of(body)
+        if not 0 < len(data) <= self._max_message_size:
+            raise self._bad_message(len(data))
+        return data
+
     def pub(self, topic: str, body: Body) -> bytes:
         """PUB."""
         line = self._lines.get(topic) or self._line(topic)

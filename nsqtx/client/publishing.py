@@ -7,6 +7,7 @@ or a wait for room, are chained to it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -39,11 +40,13 @@ class Publishing:
         "_outstanding",
         "_reason",
         "attempts",
+        "constrained",
         "count",
         "data",
         "deadline",
         "key",
         "nsqd",
+        "siblings",
         "size",
         "tried",
         "turn",
@@ -59,6 +62,10 @@ class Publishing:
         self.key = key
         self.deadline = 0.0
         self.attempts = 0
+        #: The copies of a replicated publish, itself included: each is for another nsqd, and so
+        #: `constrained` but for the first attempt of the first.
+        self.siblings: Sequence[Publishing] = ()
+        self.constrained = False
         #: Where it was last tried, and where before: their addresses.
         self.nsqd: PooledNsqd | None = None
         self.tried: tuple[str, ...] = ()
@@ -70,6 +77,11 @@ class Publishing:
         self._code = ""
         self._reason = ""
         self._given_up = ""
+
+    def taken(self) -> list[str]:
+        """Where the other copies are: their addresses."""
+        others = (each.nsqd for each in self.siblings if each is not self)
+        return [nsqd.address for nsqd in others if nsqd is not None]
 
     def write(self, nsqd: PooledNsqd) -> Deferred[bytes]:
         """Send it there."""
@@ -105,8 +117,9 @@ class Publishing:
 
     def _done(self, answer: bytes) -> bytes:
         assert self.nsqd is not None
-        self.nsqd.published += self.count
         outstanding = self._outstanding
+        self.nsqd.published += self.count
+        outstanding.published += self.count
         outstanding.answered(self)
         outstanding.settle(self)
         return answer
@@ -118,6 +131,7 @@ class Publishing:
         error = failure.value
         if isinstance(error, CommandFailed) and self._may_try_again(error):
             self.nsqd.retried += 1
+            outstanding.retried += 1
             self.tried = (*self.tried, self.nsqd.address)
             return outstanding.retry(self, self._reason)
         self.nsqd.failed += self.count

@@ -21,22 +21,28 @@ An nsqd that let one time out is passed by, while it answers nothing and there a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from random import Random
+from collections.abc import Callable, Iterable
+from random import Random, SystemRandom
 from typing import Any
 
 import attrs
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, fail, succeed
+from twisted.web.iweb import IAgent
 
 from nsqtx.client.addresses import valid_address
 from nsqtx.client.config import WriterConfig
+from nsqtx.client.discovery import Discovery
 from nsqtx.client.errors import ConfigError, NsqError, Stopped
 from nsqtx.client.events import OnEvent, teller
+from nsqtx.client.lookupds import Nodes, lookupd_agent, lookupd_client
 from nsqtx.client.outstanding import Outstanding
 from nsqtx.client.pool import Pool
+from nsqtx.client.publish_batches import PublishBatches
 from nsqtx.client.publish_commands import Body, PublishCommands
 from nsqtx.client.publishing import Publishing
+from nsqtx.client.replication import Replication
+from nsqtx.cluster.producers import Producer
 
 __all__ = ["NsqdStats", "Writer", "WriterStats"]
 
@@ -55,12 +61,14 @@ class NsqdStats:
 
 @attrs.frozen
 class WriterStats:
-    """A Writer at one moment; ``waiting`` publishes wait for a connection or for room."""
+    """A Writer at one moment; ``waiting`` publishes wait for a connection or for room, and
+    ``batched`` messages for others to be sent with."""
 
     connections: int
     outstanding: int
     outstanding_bytes: int
     waiting: int
+    batched: int
     published: int
     failed: int
     retried: int
@@ -71,33 +79,59 @@ class Writer(Service):
     """A producer of messages, see the module.
 
     :param nsqd_tcp_addresses: ``host:port`` or what else `nsqtx.client.addresses` knows.
+    :param lookupd_http_addresses: nsqlookupd that know more nsqd: publishes go to all of them.
     :param reactor: Twisted's, or a fake with TCP and time.
     :param on_event: called with `nsqtx.client.events`.
+    :param agent: asks nsqlookupd; None: one of ``reactor``.
+    :param translate: the address at which a nsqd that was found is to be reached; None: its
+        broadcast address.
     :param random: where delays and random choices come from.
-    :raises ConfigError: an address is none, or there is none.
+    :raises ConfigError: an address is none, or there are too few.
     """
 
     def __init__(
         self,
-        nsqd_tcp_addresses: Sequence[str] = (),
+        nsqd_tcp_addresses: Iterable[str] = (),
         *,
         reactor: Any,
+        lookupd_http_addresses: Iterable[str] = (),
         config: WriterConfig | None = None,
         on_event: OnEvent | None = None,
+        agent: IAgent | None = None,
+        translate: Callable[[Producer], str | None] | None = None,
         random: Random | None = None,
     ) -> None:
-        if isinstance(nsqd_tcp_addresses, str):
-            raise ConfigError("nsqd_tcp_addresses is a list of addresses, not one")
-        if not nsqd_tcp_addresses:
-            raise ConfigError("a Writer needs the address of a nsqd")
         self.config = config = config or WriterConfig()
+        random = random or SystemRandom()
         tell = teller(on_event)
-        self._pool = Pool(reactor, config, self._wake, tell, random or Random())  # noqa: S311
-        self._pool.add(map(valid_address, nsqd_tcp_addresses))
+        self._given = dict.fromkeys(map(valid_address, _listed(nsqd_tcp_addresses)))
+        self._pool = Pool(reactor, config, self._wake, tell, random)
+        self._pool.add(self._given)
         self._outstanding = Outstanding(self._pool, config, reactor, tell)
         self._commands = PublishCommands(
             config.max_message_size, config.max_body_size, config.max_defer
         )
+        self._batches = PublishBatches(config, reactor, self._send_batch)
+        self._discovery = Discovery(
+            "any topic",
+            reactor,
+            random,
+            self._found,
+            interval=config.lookupd_poll_interval,
+            jitter=config.lookupd_poll_jitter,
+            translate=translate,
+            tell=tell,
+            long_poll=False,
+        )
+        for address in _listed(lookupd_http_addresses):
+            agent = agent or lookupd_agent(reactor, config)
+            lookupd = lookupd_client(address, agent, reactor, config)
+            self._discovery.add(address, Nodes(lookupd))
+        if not self._given and not self._discovery.lookupds:
+            raise ConfigError("a Writer needs the address of a nsqd, or of a nsqlookupd")
+        if not self._discovery.lookupds and config.replicas > len(self._given):
+            raise ConfigError(f"replicas is {config.replicas}: there are {len(self._given)} nsqd")
+        self._started = False
         #: Why nothing is taken, if that is so.
         self._refusal = "the Writer is not started"
         self._stopping: Deferred[None] | None = None
@@ -107,7 +141,13 @@ class Writer(Service):
         super().startService()
         self._refusal = ""
         if not self.config.lazy:
-            self._pool.start()
+            self._start()
+
+    def _start(self) -> None:
+        self._started = True
+        self._pool.start()
+        if self._discovery.lookupds:
+            self._discovery.start()
 
     def stopService(self) -> Deferred[None]:
         """Take nothing more, wait for answers up to ``drain_timeout``, and close.
@@ -129,7 +169,10 @@ class Writer(Service):
         return told
 
     async def _stop(self) -> None:
+        self._batches.flush()
         await self._outstanding.drain(self.config.drain_timeout)
+        self._discovery.stop()
+        self._started = False
         await self._pool.stop()
 
     def publish(
@@ -140,14 +183,20 @@ class Writer(Service):
         ``key`` is for the ``sticky`` strategy, which goes by the topic without one. Fails with
         `PublishFailed`, `Stopped`, or `TypeError` where the body is no bytes.
         """
+        place = topic if key is None else key
         try:
-            if defer is None:
-                data = self._commands.pub(topic, body)
-            else:
+            if defer is not None:
                 data = self._commands.dpub(topic, body, defer)
+            elif self.config.batch_linger:
+                body = self._commands.check(topic, body)
+                if self._refusal:
+                    return fail(Stopped(self._refusal))
+                return self._batches.add(topic, body, place)
+            else:
+                data = self._commands.pub(topic, body)
         except (NsqError, TypeError) as error:
             return fail(error)
-        return self._publish(data, 1, topic if key is None else key)
+        return self._publish(data, 1, place)
 
     def multi_publish(
         self, topic: str, bodies: Iterable[Body], key: str | None = None
@@ -160,15 +209,33 @@ class Writer(Service):
             return fail(error)
         return self._publish(data, count, topic if key is None else key)
 
+    def _send_batch(self, topic: str, bodies: list[bytes], key: str) -> Deferred[bytes]:
+        if len(bodies) == 1:
+            return self._send(self._commands.pub(topic, bodies[0]), 1, key)
+        data, count = self._commands.mpub(topic, bodies)
+        return self._send(data, count, key)
+
     def _publish(self, data: bytes, count: int, key: str) -> Deferred[bytes]:
         if self._refusal:
             return fail(Stopped(self._refusal))
-        if self.config.lazy:
-            self._pool.start()
-        return self._outstanding.publish(Publishing(self._outstanding, data, count, key))
+        return self._send(data, count, key)
+
+    def _send(self, data: bytes, count: int, key: str) -> Deferred[bytes]:
+        if not self._started:
+            self._start()
+        outstanding, replicas = self._outstanding, self.config.replicas
+        if replicas == 1:
+            return outstanding.publish(Publishing(outstanding, data, count, key))
+        copies = [Publishing(outstanding, data, count, key) for _ in range(replicas)]
+        return Replication(outstanding, copies, self.config.replica_answers or replicas).result
 
     def _wake(self) -> None:
         self._outstanding.wake()
+
+    def _found(self, addresses: frozenset[str], complete: bool) -> None:
+        self._pool.add(sorted(addresses))
+        if complete:
+            self._pool.forget(set(self._pool.nsqds) - addresses - self._given.keys())
 
     def stats(self) -> WriterStats:
         """How things stand."""
@@ -188,8 +255,15 @@ class Writer(Service):
             outstanding=self._outstanding.written,
             outstanding_bytes=self._outstanding.bytes,
             waiting=self._outstanding.waiting,
-            published=sum(each.published for each in nsqds),
+            batched=self._batches.waiting,
+            published=self._outstanding.published,
             failed=self._outstanding.failed,
-            retried=sum(each.retried for each in nsqds),
+            retried=self._outstanding.retried,
             nsqds=nsqds,
         )
+
+
+def _listed(addresses: Iterable[str]) -> Iterable[str]:
+    if isinstance(addresses, str):
+        raise ConfigError(f"{addresses!r} must be in a list of addresses")
+    return addresses

@@ -2,76 +2,18 @@
 
 from __future__ import annotations
 
-from random import Random
 from typing import Any
 
 import pytest
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.application.service import MultiService
+from twisted.internet.defer import CancelledError
 
-from nsqtx.client.config import WriterConfig
 from nsqtx.client.errors import ConfigError, Outcome, PublishFailed, Stopped
-from nsqtx.client.events import Connected, ConnectFailed, Disconnected, Event, PublishRetried
+from nsqtx.client.events import Connected, ConnectFailed, Disconnected, PublishRetried
+from nsqtx.client.reader import Reader
 from nsqtx.client.writer import Writer
-from tests.support.scriptednsqd import Network, ScriptedNsqd
-
-
-class Setting:
-    """Some nsqds and a Writer of them, started."""
-
-    def __init__(self, nsqds: int = 1, down: tuple[int, ...] = (), **config: Any) -> None:
-        self.network = Network()
-        self.nsqds = [ScriptedNsqd(self.network, 4150 + number) for number in range(nsqds)]
-        for number in down:
-            self.nsqds[number].up = False
-        self.events: list[Event] = []
-        self.writer = Writer(
-            [nsqd.address for nsqd in self.nsqds],
-            reactor=self.network,
-            config=WriterConfig(**config),
-            on_event=self.events.append,
-            random=Random(1),
-        )
-        self.writer.startService()
-        self.advance()
-
-    def advance(self, seconds: float = 0) -> None:
-        self.network.advance(seconds)
-
-    def pub(self, body: bytes, **options: Any) -> Deferred[bytes]:
-        return self.writer.publish("t", body, **options)
-
-    def sent(self, number: int = 0) -> list[bytes]:
-        """The bodies that an nsqd got since the last time."""
-        nsqd = self.nsqds[number]
-        return [each.body for each in nsqd.connection.take()] if nsqd.connections else []
-
-    def stop(self) -> None:
-        """Stop it, and look that nothing is left."""
-        stopping = self.writer.stopService()
-        self.advance()
-        self.advance(self.writer.config.drain_timeout)
-        self.advance()
-        assert stopping.called
-        assert self.network.getDelayedCalls() == []
-        assert all(each.lost for nsqd in self.nsqds for each in nsqd.connections)
-
-
-def result(publish: Deferred[bytes]) -> Any:
-    """What came of it: the answer, the exception, or None so far."""
-    found: list[Any] = []
-
-    def keep(value: Any) -> Any:
-        found.append(value)
-        return value
-
-    publish.addErrback(lambda failure: failure.value).addCallback(keep)
-    return found[0] if found else None
-
-
-def failed(publish: Deferred[bytes]) -> PublishFailed:
-    error = result(publish)
-    assert isinstance(error, PublishFailed)
-    return error
+from tests.support.scriptednsqd import Network
+from tests.support.writers import Setting, failed, result
 
 
 def test_p1_answers_find_their_publishes() -> None:
@@ -582,3 +524,26 @@ def test_stats_count_messages() -> None:
     assert (stats.connections, stats.nsqds[0].connected) == (1, False)
     assert (stats.nsqds[0].published, stats.nsqds[0].failed) == (2, 1)
     setting.stop()
+
+
+def test_a_writer_may_be_started_again() -> None:
+    """A service that was stopped and is started takes publishes again."""
+    setting = Setting(lazy=True)
+    for _ in range(2):
+        publish = setting.pub(b"a")
+        setting.advance()
+        setting.nsqds[0].connection.ok()
+        assert result(publish) == b"OK"
+        setting.stop()
+        setting.writer.startService()
+    assert len(setting.nsqds[0].connections) == 2
+    setting.stop()
+
+
+def test_an_application_has_several_of_them() -> None:
+    """Readers and Writers of one parent do not collide by a name."""
+    parent = MultiService()
+    for _ in range(2):
+        Writer(["127.0.0.1:4150"], reactor=Network()).setServiceParent(parent)
+        Reader("t", "c", reactor=Network()).setServiceParent(parent)
+    assert len(list(parent)) == 4
