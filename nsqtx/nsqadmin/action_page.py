@@ -9,20 +9,17 @@ import re
 from collections.abc import Mapping
 
 from klein import Klein
-from twisted.logger import Logger
 
 from nsqtx.nsqadmin.errors import PageError
 from nsqtx.nsqadmin.forms import page_args, read_form
 from nsqtx.nsqadmin.page import Pages, page
-from nsqtx.nsqadmin.roles import NEEDED, identity_of
+from nsqtx.nsqadmin.roles import NEEDED
 from nsqtx.nsqadmin.rows import Snapshot
 from nsqtx.nsqadmin.source import Action, Refused
 from nsqtx.web.site import ApiRequest
 from nsqtx.wire.names import valid_name
 
 __all__ = ["add_action_routes"]
-
-log = Logger(namespace="nsqadmin.actions")
 
 #: What is said when it is done.
 DONE = {
@@ -73,15 +70,6 @@ def add_action_routes(app: Klein) -> None:
             done = await pages.source.act(request, action)
         except Refused as error:
             raise PageError(502, str(error), hint="Back", link=_back(pages, action)) from None
-        identity = identity_of(request)
-        log.info(
-            "{do} topic:{topic} channel:{channel} node:{node} by {who!r}",
-            do=action.do,
-            topic=action.topic,
-            channel=action.channel,
-            node=action.node,
-            who=identity.name if identity is not None else "",
-        )
         pages.shared.forget()
         await pages.poller.refresh()
         what = _named(action)

@@ -43,26 +43,30 @@ def is_cross_site(request: ApiRequest) -> bool:
 
 
 class FormTokens:
-    """The tokens of our forms. They are good as long as this process runs."""
+    """The tokens of our forms. They are good as long as this process runs.
+
+    Each is made anew, so that what a page looks like when it is compressed says nothing of it.
+    """
 
     def __init__(self) -> None:
         self._key = secrets.token_bytes(32)
 
     def issue(self, request: ApiRequest, path: str) -> str:
-        """The token for a form that answers this request; sets the cookie it belongs to."""
+        """A token for a form that answers this request; sets the cookie it belongs to."""
         cookie = read_cookie(request, FORM_COOKIE)
         if not 20 <= len(cookie) <= 64:
             cookie = secrets.token_urlsafe(24)
             set_cookie(request, FORM_COOKIE, cookie, path)
-        return self._token(request, cookie)
+        return self._token(request, cookie, secrets.token_hex(8))
 
     def check(self, request: ApiRequest, token: str) -> bool:
-        """Whether a form came with the token that it was given."""
+        """Whether a form came with a token that it was given."""
         cookie = read_cookie(request, FORM_COOKIE)
-        expected = self._token(request, cookie).encode()
+        expected = self._token(request, cookie, token.partition(".")[0]).encode()
         return bool(cookie) and hmac.compare_digest(expected, token.encode("utf-8", "replace"))
 
-    def _token(self, request: ApiRequest, cookie: str) -> str:
+    def _token(self, request: ApiRequest, cookie: str, salt: str) -> str:
         identity = identity_of(request)
         session = identity.session if identity is not None else ""
-        return hmac.new(self._key, f"{cookie}\0{session}".encode(), "sha256").hexdigest()
+        signed = f"{salt}\0{cookie}\0{session}".encode("utf-8", "replace")
+        return f"{salt}.{hmac.new(self._key, signed, 'sha256').hexdigest()}"

@@ -8,10 +8,9 @@ from nsqtx.nsqadmin.errors import PageError
 from nsqtx.web.args import MalformedQuery, parse_query
 from nsqtx.web.site import ApiRequest
 
-__all__ = ["FORMS", "MAX_FORM", "page_args", "read_form"]
+__all__ = ["MAX_FORM", "page_args", "read_form"]
 
-#: Where forms are sent to, and how large one may be, in bytes.
-FORMS = frozenset(["/action", "/login", "/logout"])
+#: How large a form may be, in bytes.
 MAX_FORM = 16 * 1024
 MAX_FIELDS = 20
 _TYPE = "application/x-www-form-urlencoded"
@@ -22,7 +21,7 @@ def read_form(request: ApiRequest) -> dict[str, str]:
 
     :raises PageError: it is too large, or no form.
     """
-    if request.body_too_big:
+    if request.body_too_big or len(request.body) > MAX_FORM:
         raise PageError(413, "That form is too large.")
     kind = (request.getHeader("content-type") or "").partition(";")[0].strip().lower()
     if kind != _TYPE:

@@ -140,7 +140,7 @@ def test_a_refusal_is_said(new_admin: NewAdmin) -> None:
     assert "failed to query any nsqlookupd" in elements(answer).first("main").text
 
 
-@pytest.mark.parametrize("token", ["", "0" * 64, "ü"])
+@pytest.mark.parametrize("token", ["", "0" * 64, "ü", "00." + "0" * 64, "."])
 def test_a_form_from_elsewhere_is_refused(new_admin: NewAdmin, token: str) -> None:
     """Without the token that belongs to the browser's cookie nothing is done."""
     admin = new_admin()
@@ -172,6 +172,16 @@ def test_another_site_cannot_send_the_form(new_admin: NewAdmin, site: str) -> No
     assert browser.post("/action", form, {"Sec-Fetch-Site": site}).status == 403
     assert browser.post("/action", form, {"Origin": "http://evil.example"}).status == 403
     assert admin.cluster.acts == []
+
+
+def test_no_two_forms_have_the_same_token(new_admin: NewAdmin) -> None:
+    """Both are good; what a page compresses to tells nothing of the next one's."""
+    admin = new_admin()
+    browser = Browser(admin)
+    first, second = (browser.get("/action?do=pause&topic=orders") for _ in range(2))
+    assert first.text != second.text
+    assert browser.submit(first).status == 303
+    assert browser.submit(second).status == 303
 
 
 def test_a_form_is_small_and_a_form(new_admin: NewAdmin) -> None:

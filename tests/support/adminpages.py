@@ -13,7 +13,6 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 
 from nsqtx.nsqadmin.events import EventStreams
-from nsqtx.nsqadmin.forms import FORMS, MAX_FORM
 from nsqtx.nsqadmin.gate import Gate
 from nsqtx.nsqadmin.history import History
 from nsqtx.nsqadmin.login import Login
@@ -140,8 +139,8 @@ class Admin:
         return identity.role if identity is not None else self.role
 
     def body_limit(self, method: str, path: str) -> int | None:
-        """Forms have a body."""
-        return MAX_FORM if method == "POST" and path in FORMS else None
+        """Any POST has a body."""
+        return 64 * 1024 if method == "POST" else None
 
     def stop(self) -> None:
         """Leave no timers."""

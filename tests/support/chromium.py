@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from selenium import webdriver
+from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
@@ -98,7 +99,17 @@ class Chromium:
 
     def wait(self, condition: Callable[[Chromium], Any], timeout: float = 10.0) -> Any:
         """Wait until something is true of the page."""
-        return WebDriverWait(self.driver, timeout, 0.1).until(lambda _: condition(self))
+        gone = (StaleElementReferenceException, NoSuchElementException)
+        waiting = WebDriverWait(self.driver, timeout, 0.1, ignored_exceptions=gone)
+        return waiting.until(lambda _: condition(self))
+
+    def reads(self, text: str) -> bool:
+        """Whether that is to be read in the main part, or soon will be."""
+        return bool(self.wait(lambda page: text in page.text))
+
+    def shows(self, heading: str) -> bool:
+        """Whether the h1 of the page is that, or soon will be."""
+        return bool(self.wait(lambda page: page.heading == heading))
 
     def problems(self) -> list[str]:
         """What the browser had to complain about since the last call."""
