@@ -18,6 +18,7 @@ from nsqtx.broker.stats import topic_stats
 from nsqtx.broker.topic import Topic
 from nsqtx.nsqd.dead_letters import add_dead_letter_routes, limit_of, set_limit
 from nsqtx.nsqd.http_publish import PUBLISHING, add_publish_routes, required_name, whole
+from nsqtx.nsqd.openapi import OPERATIONS
 from nsqtx.nsqd.peek import add_peek_routes
 from nsqtx.nsqd.stats_text import stats_text
 from nsqtx.version import NSQ_VERSION
@@ -35,6 +36,7 @@ from nsqtx.web.debug import add_debug_routes
 from nsqtx.web.lane import Lane
 from nsqtx.web.memory import memory_stats, record_pauses
 from nsqtx.web.metrics import Exposition, add_metrics_route
+from nsqtx.web.openapi import add_openapi_route
 from nsqtx.web.site import ApiRequest, ApiSite
 
 if TYPE_CHECKING:
@@ -273,4 +275,5 @@ class NsqdApi:
     add_peek_routes(app)
     add_metrics_route(app)
     add_debug_routes(app)
+    add_openapi_route(app, "nsqd", OPERATIONS)
     routes = answer_errors(app)

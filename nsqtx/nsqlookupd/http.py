@@ -24,6 +24,7 @@ from nsqtx.nsqlookupd.answers import (
     topics_json,
 )
 from nsqtx.nsqlookupd.entries import Full
+from nsqtx.nsqlookupd.openapi import OPERATIONS
 from nsqtx.version import NSQ_VERSION
 from nsqtx.web.api import (
     ApiError,
@@ -36,6 +37,7 @@ from nsqtx.web.api import (
 )
 from nsqtx.web.debug import add_pprof_routes
 from nsqtx.web.metrics import Exposition, add_metrics_route
+from nsqtx.web.openapi import add_openapi_route
 from nsqtx.web.site import ApiRequest, ApiSite
 from nsqtx.wire.names import valid_name
 
@@ -196,6 +198,7 @@ class LookupApi:
 
     add_metrics_route(app)
     add_pprof_routes(app, index="/debug/pprof")
+    add_openapi_route(app, "nsqlookupd", OPERATIONS)
     routes = answer_errors(app)
 
 
