@@ -96,10 +96,15 @@ class LiveCluster:
             return Gathered([], [str(error)])
 
     def _stats_of(self, node: Node) -> Deferred[_Heard]:
-        asking = self._view.nsqd(node.http_address).stats(include_clients=False, include_mem=False)
-        return asking.addCallbacks(
-            lambda stats: (node, stats, ""), lambda failure: (node, None, _reason(failure.value))
-        )
+        async def ask() -> _Heard:
+            try:
+                nsqd = self._view.nsqd(node.http_address)
+                stats = await nsqd.stats(include_clients=False, include_mem=False)
+            except ApiError as error:
+                return node, None, reason_text(error)
+            return node, stats, ""
+
+        return Deferred.fromCoroutine(ask())
 
     def _stats_at(self, address: str) -> Deferred[_Heard]:
         """Those of an nsqd of the list, at the address that it gives itself."""
@@ -152,15 +157,19 @@ class LiveCluster:
     ) -> Deferred[list[PeekedNode]]:
         """Messages of each node."""
 
-        def ask(node: str) -> Deferred[PeekedNode]:
-            asking = self._view.nsqd(node).peek(topic, channel, state=state, limit=limit, size=size)
-            return asking.addCallbacks(
-                lambda messages: PeekedNode(node, [_peeked(each) for each in messages]),
-                lambda failure: PeekedNode(node, error=_peek_error(failure.value)),
-            )
+        async def ask(node: str) -> PeekedNode:
+            try:
+                nsqd = self._view.nsqd(node)
+                found = await nsqd.peek(topic, channel, state=state, limit=limit, size=size)
+            except ApiError as error:
+                return PeekedNode(node, error=_peek_error(error))
+            return PeekedNode(node, [_peeked(each) for each in found])
 
         async def ask_all() -> list[PeekedNode]:
-            return (await self._view.gathering.tell_all(nodes, ask)).value
+            asked = await self._view.gathering.tell_all(
+                nodes, lambda node: Deferred.fromCoroutine(ask(node))
+            )
+            return asked.value
 
         return _asked(ask_all())
 
@@ -199,18 +208,12 @@ def _asked(asking: Awaitable[T]) -> Deferred[T]:
     return Deferred.fromCoroutine(answer())
 
 
-def _reason(error: BaseException) -> str:
-    if not isinstance(error, ApiError):
-        raise error
-    return reason_text(error)
-
-
-def _peek_error(error: BaseException) -> str:
-    if isinstance(error, ApiError) and error.status == 404:
+def _peek_error(error: ApiError) -> str:
+    if error.status == 404:
         if error.code == "NOT_FOUND":
             return "This nsqd cannot show messages: it is one of the original's."
         return "This nsqd does not have it."
-    return _reason(error)
+    return reason_text(error)
 
 
 def _node_row(node: Node, error: str) -> NodeRow:

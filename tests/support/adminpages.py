@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from html.parser import HTMLParser
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlencode
 
 import attrs
@@ -105,6 +105,8 @@ class PagesApi:
 class Admin:
     """An nsqadmin of pages alone."""
 
+    site: ApiSite
+
     def __init__(
         self,
         snapshot: Callable[[], Snapshot] | None = None,
@@ -148,10 +150,20 @@ class Admin:
         self.poller.stop()
 
 
+class Served(Protocol):
+    """Something with a site and a clock."""
+
+    site: ApiSite
+
+    @property
+    def clock(self) -> Clock:
+        """The clock."""
+
+
 class Browser:
     """Asks for pages, keeps cookies, sends forms."""
 
-    def __init__(self, admin: Admin) -> None:
+    def __init__(self, admin: Served) -> None:
         self.admin = admin
         self.cookies: dict[str, str] = {}
 
@@ -179,6 +191,10 @@ class Browser:
             if each.inside(form) and "name" in each.attributes
         }
         self._send("POST", form["action"], urlencode({**fields, **changed}).encode(), _FORM)
+
+    def later(self, target: str) -> None:
+        """GET without waiting for the answer."""
+        self._send("GET", target, None, {})
 
     def answer(self) -> Response:
         """The answer that has come."""
