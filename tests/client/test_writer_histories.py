@@ -6,13 +6,13 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.support.writers import Setting
 from twisted.internet.defer import CancelledError
 
 from nsqtx.client.errors import Outcome, PublishFailed
 from tests.support.scriptednsqd import Command, ScriptedConnection
+from tests.support.writers import Setting
 
-NSQDS = 3
+NSQDS = 2
 CODES = (b"E_PUB_FAILED PUB failed", b"E_BAD_TOPIC PUB topic", b"E_AUTH_FAILED AUTH failed")
 
 
@@ -152,9 +152,9 @@ STEPS = st.tuples(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
-    steps=st.lists(STEPS, max_size=60),
+    steps=st.lists(STEPS, min_size=10, max_size=60),
     strategy=st.sampled_from(["first", "round_robin", "sticky", "least_outstanding"]),
     when_full=st.sampled_from(["wait", "fail"]),
     retry_unknown=st.booleans(),
@@ -173,7 +173,7 @@ def test_what_it_says_is_true(
         when_full=when_full,
         retry_unknown=retry_unknown,
         publish_timeout=3,
-        max_publish_attempts=3,
+        max_publish_attempts=2,
         max_outstanding=limit,
         max_outstanding_per_connection=max(1, limit // 2),
     )
