@@ -6,14 +6,16 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import attrs
+from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from OpenSSL import SSL, crypto
 from twisted.internet import ssl
 from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from zope.interface import implementer
 
-from nsqtx.tls import TlsError
+from nsqtx.tls import TlsError, error_text
 
 __all__ = ["ClientTls"]
 
@@ -25,7 +27,7 @@ _VERSIONS = {
     "tls1.2": ssl.TLSVersion.TLSv1_2,
     "tls1.3": ssl.TLSVersion.TLSv1_3,
 }
-_BEGIN, _END = b"-----BEGIN CERTIFICATE-----", b"-----END CERTIFICATE-----"
+_BEGIN = b"-----BEGIN CERTIFICATE-----"
 
 
 @attrs.frozen
@@ -56,15 +58,17 @@ class ClientTls:
                 "DEFAULT@SECLEVEL=0"
             )
         if self.cert:
-            own, *chain = _certificates(self.cert)
-            extra["certificate"] = own.original
-            extra["extraCertChain"] = [each.original for each in chain]
-            extra["privateKey"] = _load(self.key, _key)
+            extra["certificate"], *extra["extraCertChain"] = _load(self.cert, _certificates)
+            extra["privateKey"] = _load(self.key, lambda data: load_pem_private_key(data, None))
         if self.skip_verify:
-            return _Unverified(ssl.CertificateOptions(**extra), host)
+            return _Unverified(_checked(ssl.CertificateOptions(**extra), self.key), host)
         trusted = None
         if self.root_ca:
-            trusted = ssl.trustRootFromCertificates(_certificates(self.root_ca))
+            found = _load(self.root_ca, _certificates)
+            trusted = ssl.trustRootFromCertificates(
+                [ssl.Certificate(crypto.X509.from_cryptography(each)) for each in found]
+            )
+        _checked(ssl.CertificateOptions(**extra), self.key)
         return ssl.optionsForClientTLS(host, trustRoot=trusted, extraCertificateOptions=extra)
 
 
@@ -88,23 +92,22 @@ def _load(path: str, parse: Callable[[bytes], T]) -> T:
         with open(path, "rb") as file:
             return parse(file.read())
     except OSError as error:
-        raise TlsError(f"{path}: {str(error.strerror).lower()}") from None
-    except (SSL.Error, ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise TlsError(f"open {path}: {str(error.strerror).lower()}") from None
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise TlsError(f"{path}: it is no usable PEM: {error}") from None
 
 
-def _key(data: bytes) -> Any:
-    return ssl.KeyPair.load(data, crypto.FILETYPE_PEM).original
+def _certificates(data: bytes) -> list[x509.Certificate]:
+    found = x509.load_pem_x509_certificates(data) if _BEGIN in data else []
+    if not found:
+        raise ValueError("there is no certificate in it")
+    return found
 
 
-def _certificates(path: str) -> list[ssl.Certificate]:
-    def parse(data: bytes) -> list[ssl.Certificate]:
-        found = [
-            ssl.Certificate.loadPEM(_BEGIN + rest.partition(_END)[0] + _END + b"\n")
-            for rest in data.split(_BEGIN)[1:]
-        ]
-        if not found:
-            raise ValueError("there is no certificate in it")
-        return found
-
-    return _load(path, parse)
+def _checked(options: ssl.CertificateOptions, key: str) -> ssl.CertificateOptions:
+    """The same, once it is clear that a key and its certificate belong together."""
+    try:
+        options.getContext()
+    except SSL.Error as error:
+        raise TlsError(f"{key}: {error_text(error)}") from None
+    return options

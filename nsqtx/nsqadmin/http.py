@@ -95,6 +95,9 @@ class AdminApi:
 
 
 def _origin(url: str) -> str:
-    """Scheme, host and port of a URL; empty for none."""
-    parts = urlsplit(url)
+    """Scheme, host and port of a URL; empty for what is none."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return ""
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}" if parts.netloc else ""

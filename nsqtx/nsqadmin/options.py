@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import posixpath
 import socket
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import attrs
@@ -16,7 +17,7 @@ from nsqtx.logs import FORMS
 from nsqtx.nsqadmin.loginfile import LoginFileError, read_login_file
 from nsqtx.options import option
 
-__all__ = ["CHANGEABLE", "NsqadminOptions", "normal_base_path", "start_error"]
+__all__ = ["CHANGEABLE", "NsqadminOptions", "normal_base_path", "start_error", "unresolved"]
 
 
 @attrs.define
@@ -129,11 +130,9 @@ def start_error(options: NsqadminOptions) -> str | None:
     reason = _bad_tls(options)
     if reason:
         return reason
-    for flag, addresses in (("lookupd", lookupds), ("nsqd", nsqds)):
-        for address in addresses:
-            reason = _unresolved(address)
-            if reason:
-                return f"failed to resolve --{flag}-http-address ({address}) - {reason}"
+    reason = _first_wrong(options, _no_address)
+    if reason:
+        return reason
     if options.proxy_graphite and not _is_url(options.graphite_url):
         return f"failed to parse --graphite-url ({options.graphite_url}) - it is no URL"
     if options.poll_interval < SECOND:
@@ -147,7 +146,7 @@ def start_error(options: NsqadminOptions) -> str | None:
     if network:
         try:
             if "/" not in network:
-                raise ValueError("invalid CIDR address")
+                raise ValueError(f"invalid CIDR address: {network}")
             ipaddress.ip_network(network, strict=False)
         except ValueError as error:
             return f"failed to parse --allow-config-from-cidr ({network}) - {error}"
@@ -156,29 +155,59 @@ def start_error(options: NsqadminOptions) -> str | None:
 
 def _bad_tls(options: NsqadminOptions) -> str | None:
     """What is wrong with the files for TLS."""
-    files = (options.http_client_tls_cert, options.http_client_tls_root_ca_file)
-    if not any(files):
+    cert, key = options.http_client_tls_cert, options.http_client_tls_key
+    root_ca = options.http_client_tls_root_ca_file
+    if not cert and not root_ca:
         return None
     # Not at the top: it takes Twisted along, which `--version` need not wait for.
-    from nsqtx.nsqadmin.agent import client_tls
+    from nsqtx.clienttls import ClientTls
     from nsqtx.tls import TlsError
 
     try:
-        client_tls(options).options("localhost")
+        ClientTls(cert=cert, key=key).options("localhost")
     except TlsError as error:
-        return f"failed to load the files of --http-client-tls-* - {error}"
+        return f"failed to LoadX509KeyPair {cert}, {key} - {error}"
+    try:
+        ClientTls(root_ca=root_ca).options("localhost")
+    except TlsError as error:
+        return f"failed to read TLS root CA file {root_ca} - {error}"
     return None
 
 
-def _unresolved(address: str) -> str | None:
+def unresolved(options: NsqadminOptions) -> str | None:
+    """Which address of a daemon has no host that is known. Asks the system, which may take a while.
+
+    Only at the start: later a host may come and go.
+    """
+    return _first_wrong(options, _unknown_host)
+
+
+def _first_wrong(options: NsqadminOptions, wrong: Callable[[str], str | None]) -> str | None:
+    places = (("lookupd", options.lookupd_http_address), ("nsqd", options.nsqd_http_address))
+    for flag, addresses in places:
+        for address in addresses:
+            reason = wrong(address)
+            if reason:
+                return f"failed to resolve --{flag}-http-address ({address}) - {reason}"
+    return None
+
+
+def _no_address(address: str) -> str | None:
     """Why this is no address of a daemon: ``host:port``, or a URL."""
     if "://" in address:
         return None if _is_url(address) else "it is no URL of http or https"
     pair = split_address(address)
     if pair is None or not pair[1]:
         return f"address {address}: missing port in address"
+    if not pair[1].isdigit() or int(pair[1]) > 65535:
+        return f"address tcp/{pair[1]}: unknown port"
+    return None
+
+
+def _unknown_host(address: str) -> str | None:
+    host = urlsplit(address if "://" in address else f"//{address}").hostname
     try:
-        socket.getaddrinfo(pair[0] or None, pair[1], type=socket.SOCK_STREAM)
+        socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except OSError as error:
         return str(error.strerror or error).lower()
     return None

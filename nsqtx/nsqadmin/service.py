@@ -13,7 +13,7 @@ from nsqtx.logs import NsqLogObserver
 from nsqtx.nsqadmin.admin import Admin
 from nsqtx.nsqadmin.agent import AdminAgent
 from nsqtx.nsqadmin.http import AdminApi
-from nsqtx.nsqadmin.options import CHANGEABLE, NsqadminOptions
+from nsqtx.nsqadmin.options import CHANGEABLE, NsqadminOptions, unresolved
 from nsqtx.ports import Ports
 from nsqtx.run import StartError
 from nsqtx.signals import SteeredService
@@ -40,9 +40,12 @@ class NsqadminService(SteeredService):
     def startService(self) -> None:
         """Listen.
 
-        :raises StartError: the address cannot be listened on.
+        :raises StartError: that address cannot be listened on, or another is not known.
         """
         super().startService()
+        reason = unresolved(self.admin.options)
+        if reason:
+            raise StartError(f"failed to instantiate nsqadmin - {reason}")
         log.info("nsqadmin v{version} (built w/{runtime})", version=NSQ_VERSION, runtime=RUNTIME)
         try:
             site = AdminApi(self.admin).site()

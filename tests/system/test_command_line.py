@@ -1,7 +1,8 @@
-"""The command lines of nsqd and nsqlookupd: recorded runs of the original, run again.
+"""The command lines of the daemons: recorded runs of the original, run again.
 
 A recording gives arguments, files, exit code and what was said. The runs fork from a process that
-has imported both; some are repeated by a fresh interpreter, which has a standard output as well.
+has imported all daemons; some are repeated by a fresh interpreter, which has a standard output as
+well.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from nsqtx.nsqadmin.options import NsqadminOptions
 from nsqtx.nsqd.options import NsqdOptions
 from nsqtx.nsqlookupd.options import NsqlookupdOptions
 from nsqtx.options import declared
@@ -33,7 +35,7 @@ RECORDED: list[dict[str, Any]] = json.loads(
 ENDING = [run for run in RECORDED if run["exit_code"] != "keeps running"]
 #: One of each kind, to be run by a fresh interpreter.
 FRESH = ["--version", "-version=true", "--help", "--nope", "--node-id=-1"]
-OPTIONS = {"nsqd": NsqdOptions, "nsqlookupd": NsqlookupdOptions}
+OPTIONS = {"nsqd": NsqdOptions, "nsqlookupd": NsqlookupdOptions, "nsqadmin": NsqadminOptions}
 
 #: What nsqtx says otherwise (doc/differences.md): recorded text, a regular expression, and ours.
 DIFFERENCES = [
@@ -44,6 +46,7 @@ DIFFERENCES = [
     # What a parser says is ours, except that a file is empty.
     (r"toml: .*", "toml: <any>"),
     (r"unexpected end of JSON input", "<any>"),
+    (r"parse \"%zz\": .*", "it is no URL"),
     # A slip of the original's.
     (r"%!\(EXTRA \*errors\.errorString=(.*)\)", r" - \1"),
 ]
@@ -54,7 +57,8 @@ PLACEHOLDERS = {
     "<date>": r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d\.\d{6}",
     "<date-s>": r"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d",
     "<int>": r"\d+",
-    "<usage>": r"  -(auth-http|broadcast)-address \w+\n(?s:.*)  -(worker-id|version)\n.*\n",
+    "<usage>": r"  -(acl-http-header|(auth-http|broadcast)-address) \w+\n(?s:.*)"
+    r"  -(worker-id|version)\n.*\n",
 }
 
 
