@@ -8,8 +8,7 @@ Heartbeats and the three errors that do not close are no answers. When nsqd refu
 fatally it closes and does nothing that was sent behind it, so those commands certainly were not
 executed; when a connection is merely lost, what was sent and not answered is unknown.
 
-Time is the reactor's. Every read counts as life; ``read_timeout`` without one, or ``write_timeout``
-with bytes that the network does not take, and the connection is given up.
+When the other side is not there any more, `nsqtx.client.liveness` gives the connection up.
 """
 
 from __future__ import annotations
@@ -41,6 +40,7 @@ from nsqtx.client.errors import (
     Outcome,
     ServerError,
 )
+from nsqtx.client.liveness import Liveness
 from nsqtx.connections import cancel
 from nsqtx.wire.codecs import CodecError, Decoder, Encoder
 from nsqtx.wire.frames import FRAME_ERROR, FRAME_MESSAGE, FRAME_RESPONSE, HEADER_SIZE
@@ -102,8 +102,7 @@ class NsqdConnection(Protocol):
         self._fatal: ServerError | None = None
         self._secured: Deferred[None] | None = None
         self._watching: list[Deferred[NsqError]] = []
-        self._alive: IDelayedCall | None = None
-        self._stuck: IDelayedCall | None = None
+        self._liveness: Liveness | None = None
         self._aborting: IDelayedCall | None = None
 
     def connectionMade(self) -> None:
@@ -114,7 +113,14 @@ class NsqdConnection(Protocol):
         if hasattr(transport, "SEND_LIMIT"):
             transport.bufferSize = _READ_SIZE
         transport.registerProducer(self, True)
-        self._alive = self.clock.callLater(self.config.read_timeout, self._check_alive)
+        self._liveness = Liveness(
+            transport,
+            self.config,
+            self.clock,
+            heard=lambda: self.heard,
+            waits=lambda: bool(self._turns),
+            give_up=lambda reason: self.fail(ConnectionClosed(reason)),
+        )
         self.send(MAGIC)
 
     # -- sending -------------------------------------------------------------------------------
@@ -312,8 +318,9 @@ class NsqdConnection(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.closed = self.closing = True
-        for call in (self._alive, self._stuck, self._aborting):
-            cancel(call)
+        if self._liveness is not None:
+            self._liveness.stop()
+        cancel(self._aborting)
         if self._reason is None:
             why = "nsqd closed it" if reason.check(ConnectionDone) else reason.getErrorMessage()
             self._reason = ConnectionClosed(why)
@@ -348,33 +355,19 @@ class NsqdConnection(Protocol):
         self._watching.remove(watching)
         watching.errback(CancelledError())
 
-    # -- liveness ------------------------------------------------------------------------------
-
-    def _check_alive(self) -> None:
-        timeout = self.config.read_timeout
-        left = self.heard + timeout - self.clock.seconds()
-        if left > 0:
-            self._alive = self.clock.callLater(left, self._check_alive)
-            return
-        self._alive = None
-        self.fail(ConnectionClosed(f"nsqd has sent nothing for {timeout:g} s"))
+    # -- what the network takes ------------------------------------------------------------------
 
     def pauseProducing(self) -> None:
         """The network does not take what we write."""
         self.blocked = True
-        if self._stuck is None:
-            timeout = self.config.write_timeout
-            self._stuck = self.clock.callLater(timeout, self._check_written, timeout)
-
-    def _check_written(self, timeout: float) -> None:
-        self._stuck = None
-        self.fail(ConnectionClosed(f"nsqd has taken nothing for {timeout:g} s"))
+        if self._liveness is not None:
+            self._liveness.blocked()
 
     def resumeProducing(self) -> None:
         """It does again."""
         self.blocked = False
-        cancel(self._stuck)
-        self._stuck = None
+        if self._liveness is not None:
+            self._liveness.writable()
         if self.on_writable is not None:
             self.on_writable()
 

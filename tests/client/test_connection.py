@@ -78,6 +78,39 @@ def test_bytes_that_nobody_takes_end_it() -> None:
     assert made.network.getDelayedCalls() == []
 
 
+def test_a_slow_network_is_no_dead_one() -> None:
+    """As long as some bytes are taken in each write_timeout, the connection stays."""
+    made = Made(write_timeout=5)
+    transport: Any = made.other.transport
+    # What Twisted's TCP transport has.
+    transport.SEND_LIMIT, transport.dataBuffer, transport.offset = 131072, b"x" * 1000, 0
+    transport._tempDataLen = 500
+    transport.network.pauseProducing()
+    for left in (1400, 700, 20):
+        transport.dataBuffer, transport._tempDataLen, transport.offset = b"x" * 1000, 0, 1000 - left
+        made.network.advance(5)
+        assert made.gone == []
+    made.network.advance(5)
+    made.network.advance(0)
+    assert "nothing for 5 s" in str(made.gone[0])
+
+
+def test_without_heartbeats_silence_is_no_end() -> None:
+    """With heartbeats off nsqd is only dead when it owes an answer for long."""
+    made = Made(heartbeat_interval=-1, read_timeout=60)
+    made.network.pump([10] * 100)
+    waiting = made.connection.request(b"PUB t\n\0\0\0\x01a")
+    made.network.pump([10] * 5)
+    made.other.ok()
+    assert outcome(waiting) == b"OK"
+    made.network.pump([10] * 100)
+    assert made.gone == []
+    lost = made.connection.request(b"PUB t\n\0\0\0\x01a")
+    made.network.pump([10] * 13)
+    assert "60 s" in str(made.gone[0])
+    assert outcome(lost).outcome is Outcome.UNKNOWN
+
+
 def test_what_waits_when_it_is_lost() -> None:
     """Requests that were sent are unknown; later ones are not executed."""
     made = Made()
