@@ -25,6 +25,7 @@ from nsqtx.nsqadmin.csrf import FormTokens
 from nsqtx.nsqadmin.errors import PageError
 from nsqtx.nsqadmin.events import EventStreams
 from nsqtx.nsqadmin.forms import page_args
+from nsqtx.nsqadmin.graphs import Graph, Graphs
 from nsqtx.nsqadmin.login import Login
 from nsqtx.nsqadmin.notes import Notes
 from nsqtx.nsqadmin.poller import Poller, SharedAnswers
@@ -92,6 +93,7 @@ class Pages:
         urls: Urls,
         login: Login | None = None,
         assets: Assets | None = None,
+        graphs: Graphs | None = None,
     ) -> None:
         self.source = source
         self.poller = poller
@@ -101,6 +103,7 @@ class Pages:
         self.urls = urls
         self.login = login
         self.assets = assets or Assets()
+        self.graphs = graphs
         self.shared = SharedAnswers(clock, poller.interval)
         self.tokens = FormTokens()
         self.notes = Notes(clock)
@@ -115,6 +118,15 @@ class Pages:
         if self.poller.snapshot is None:
             raise PageError(502, self.poller.error or "nsqadmin stops.")
         return self.poller.snapshot
+
+    def graphs_for(
+        self, request: ApiRequest, draw: Callable[[Graphs, str], list[Graph]]
+    ) -> dict[str, Any]:
+        """What the template ``graphs.html`` needs: what ``draw`` gives for the time asked for."""
+        if self.graphs is None:
+            return {"graphs": None, "span": ""}
+        span = Graphs.span(page_args(request))
+        return {"graphs": [] if span == "off" else draw(self.graphs, span), "span": span}
 
     def require(self, request: ApiRequest, action: str) -> None:
         """Go on only if who makes the request may do that.

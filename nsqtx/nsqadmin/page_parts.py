@@ -12,6 +12,7 @@ from nsqtx.nsqadmin.acl import allowed
 from nsqtx.nsqadmin.assets import Assets
 from nsqtx.nsqadmin.deeds import Deeds
 from nsqtx.nsqadmin.events import EventStreams
+from nsqtx.nsqadmin.graphs import Graphs
 from nsqtx.nsqadmin.history import History
 from nsqtx.nsqadmin.live_cluster import LiveCluster
 from nsqtx.nsqadmin.login import Login, RunInThread
@@ -58,6 +59,7 @@ class PageParts:
             Urls(base),
             login,
             Assets(options.dev_static_dir),
+            Graphs.of(options, base),
         )
 
     def start(self) -> None:

@@ -92,7 +92,15 @@ def add_page_routes(app: Klein) -> None:
             raise _unknown_topic(pages, topic)
         view = CHANNELS.view(row.channels.values(), page_args(request))
         return pages.render(
-            request, "topic.html", active="topics", topic=row, view=view, snapshot=snapshot
+            request,
+            "topic.html",
+            active="topics",
+            topic=row,
+            view=view,
+            snapshot=snapshot,
+            **pages.graphs_for(
+                request, lambda graphs, span: graphs.topic(topic, row.all.latencies, span)
+            ),
         )
 
     @app.route("/topics/<topic>/<channel>", methods=["GET"])
@@ -123,6 +131,10 @@ def add_page_routes(app: Klein) -> None:
             channel=found,
             consumers=consumers,
             snapshot=snapshot,
+            **pages.graphs_for(
+                request,
+                lambda graphs, span: graphs.channel(topic, channel, found.all.latencies, span),
+            ),
         )
 
     @app.route("/nodes", methods=["GET"])
@@ -161,6 +173,7 @@ def add_page_routes(app: Klein) -> None:
             channel_count=sum(
                 node in channel.nodes for topic in has for channel in topic.channels.values()
             ),
+            **pages.graphs_for(request, lambda graphs, span: graphs.node(node, span)),
         )
 
     @app.route("/counter", methods=["GET"])
@@ -168,7 +181,14 @@ def add_page_routes(app: Klein) -> None:
     async def counter(pages: Pages, request: ApiRequest) -> bytes:
         snapshot = await pages.snapshot()
         top = sorted(snapshot.topics.values(), key=lambda each: -_rate(each.all.rate))[:10]
-        return pages.render(request, "counter.html", active="counter", snapshot=snapshot, top=top)
+        return pages.render(
+            request,
+            "counter.html",
+            active="counter",
+            snapshot=snapshot,
+            top=top,
+            **pages.graphs_for(request, lambda graphs, span: graphs.counter(span)),
+        )
 
     @app.route("/lookup", methods=["GET"])
     @page
