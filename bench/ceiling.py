@@ -4,8 +4,8 @@ It counts bytes and writes canned answers, so its figures are the price of the r
 transport and the kernel. What nsqd costs beside them is its own.
 
 ``python -m bench.ceiling '<JSON>'`` prints its port and serves until it is killed. The JSON has
-``lengths``: of the commands a publisher sends, round and round, each answered with OK; or
-``frames``: the size of bodies and the number of messages for a consumer.
+``lengths``: of the commands a publisher sends, round and round, each answered with OK; ``http``
+instead: the length of a request; or ``size`` and ``count``: of bodies, for consumers.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from typing import Any
 from twisted.internet import reactor as global_reactor
 from twisted.internet.protocol import Factory, Protocol
 
-from bench.load import CLOSE_WAIT
+from bench.consumers import CLOSE_WAIT
 from bench.measure import ROOT
-from bench.traffic import OK, bodies
+from bench.traffic import HTTP_OK, OK, bodies
 
 __all__ = ["start_ceiling", "stop_ceiling"]
 
@@ -35,10 +35,11 @@ class Swallow(Protocol):
 
     transport: Any
 
-    def __init__(self, lengths: Sequence[int]) -> None:
+    def __init__(self, lengths: Sequence[int], magic: int, answer: bytes) -> None:
         self._lengths = lengths
+        self._answer = answer
         self._turn = 0
-        self._have = -MAGIC_SIZE
+        self._have = -magic
 
     def dataReceived(self, data: bytes) -> None:
         """Count bytes; one OK for each command that is complete."""
@@ -50,7 +51,7 @@ class Swallow(Protocol):
             turn += 1
         self._have, self._turn = have, turn
         if turn != first:
-            self.transport.write(OK * (turn - first))
+            self.transport.write(self._answer * (turn - first))
 
 
 class Pour(Protocol):
@@ -101,6 +102,7 @@ class CeilingFactory(Factory):
 
     def __init__(self, settings: dict[str, Any]) -> None:
         self._lengths = settings.get("lengths")
+        self._http = settings.get("http")
         self._count = settings.get("count", 0)
         self._frames = [
             (26 + 4 + len(body)).to_bytes(4, "big")
@@ -108,13 +110,15 @@ class CeilingFactory(Factory):
             + b"\x18\xea\xb6\x02\x64\xb9\xcf\x2a\0\x01"
             + b"%016x" % number
             + body
-            for number, body in enumerate(bodies(5000, settings.get("size", 200)))
+            for number, body in enumerate(bodies(min(5000, self._count), settings.get("size", 200)))
         ]
 
     def buildProtocol(self, address: Any) -> Protocol:
         """A protocol for a new connection."""
         if self._lengths:
-            return Swallow(self._lengths)
+            return Swallow(self._lengths, MAGIC_SIZE, OK)
+        if self._http:
+            return Swallow([self._http], 0, HTTP_OK)
         return Pour(self._frames, self._count)
 
 

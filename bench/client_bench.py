@@ -18,9 +18,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from bench.case import BATCH, fill
 from bench.clients import CHANNEL, CLIENTS, TOPIC, Work
-from bench.measure import JOB_SECONDS, ROOT, call_nanoseconds
-from bench.nsqd_bench import BATCH, REFERENCE_CALL_NS, fill
+from bench.measure import JOB_SECONDS, REFERENCE_CALL_NS, ROOT, call_nanoseconds
 from tests.support.daemon import Daemon
 
 MODULES = {"nsqtx": "nsqtx", "pynsq": "nsq", "gnsq": "gnsq"}

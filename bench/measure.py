@@ -8,16 +8,29 @@ import subprocess
 import sys
 import time
 import timeit
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
-from bench.load import Consume, Publish
+from bench.jobs import Job, encode
 
-__all__ = ["Result", "call_nanoseconds", "cpu_seconds", "resident_bytes", "run_jobs"]
+__all__ = [
+    "REFERENCE_CALL_NS",
+    "ROOT",
+    "Result",
+    "call_nanoseconds",
+    "cpu_seconds",
+    "peak_bytes",
+    "resident_bytes",
+    "run_jobs",
+]
 
+#: What a Python call costs where the design was measured.
+REFERENCE_CALL_NS = 32.0
 ROOT = Path(__file__).resolve().parent.parent
 JOB_SECONDS = 300
+_NONE: Mapping[str, float] = MappingProxyType({})
 
 
 class Result(NamedTuple):
@@ -26,6 +39,10 @@ class Result(NamedTuple):
     messages: int
     seconds: float
     cpu_seconds: float
+    #: Percentiles of single commands, in microseconds; empty if none were measured.
+    latency: Mapping[str, float] = _NONE
+    #: What else there is to say, by name and unit.
+    notes: Mapping[str, float] = _NONE
 
     @property
     def rate(self) -> float:
@@ -56,24 +73,35 @@ def resident_bytes(pid: int) -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def run_jobs(pid: int, jobs: Sequence[Publish | Consume], messages: int) -> Result:
+def peak_bytes(pid: int) -> int:
+    """The most memory that a process had so far."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def run_jobs(pid: int, jobs: Sequence[Job], messages: int) -> Result:
     """Run load processes at once against the server ``pid`` and wait for all of them."""
     before = cpu_seconds(pid)
     running = [
         subprocess.Popen(
-            [sys.executable, "-m", "bench.load", json.dumps(job._asdict())],
+            [sys.executable, "-m", "bench.load", encode(job)],
             cwd=ROOT,
             stdout=subprocess.PIPE,
         )
         for job in jobs
     ]
     seconds = 0.0
+    latency: dict[str, float] = {}
     try:
         for process in running:
             output, _ = process.communicate(timeout=JOB_SECONDS)
             if process.returncode:
                 raise SystemExit(f"a load process failed with {process.returncode}")
-            seconds = max(seconds, json.loads(output)["seconds"])
+            taken = json.loads(output)
+            seconds = max(seconds, taken["seconds"])
+            latency = taken["latency"] or latency
     finally:
         for process in running:
             if process.poll() is None:
@@ -81,7 +109,7 @@ def run_jobs(pid: int, jobs: Sequence[Publish | Consume], messages: int) -> Resu
             process.wait()
     # What the server still does about the last command belongs to it.
     time.sleep(0.05)
-    return Result(messages, seconds, cpu_seconds(pid) - before)
+    return Result(messages, seconds, cpu_seconds(pid) - before, latency)
 
 
 def call_nanoseconds() -> float:
