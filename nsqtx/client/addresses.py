@@ -23,22 +23,37 @@ from twisted.internet.endpoints import (
     UNIXClientEndpoint,
     clientFromString,
 )
-from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.internet.interfaces import (
+    IStreamClientEndpoint,
+    IStreamClientEndpointStringParserWithReactor,
+)
+from twisted.plugin import getPlugins
 
 from nsqtx.client.errors import ConfigError
 from nsqtx.listen import split_address
 
 __all__ = ["endpoint_for", "host_of", "valid_address"]
 
-#: The port of nsqd's ``--tcp-address`` is left out by nobody, but a name may be all there is.
-_ENDPOINT = re.compile(r"[a-z][a-z0-9]*:(?![0-9]+$)")
+_HOST = re.compile(r"[0-9A-Za-z._:%-]{1,255}")
+_PORT = re.compile(r"[0-9]{1,5}")
+#: Endpoints that Twisted knows without a plugin.
+_BUILT_IN = frozenset(["tcp", "ssl", "unix"])
 
 
 def _place(address: str) -> tuple[str, int] | None:
-    pair = split_address(address)
-    if pair is None or not pair[0] or not pair[1].isdigit() or not 0 < int(pair[1]) < 65536:
-        return None
-    return pair[0], int(pair[1])
+    host, port = split_address(address) or ("", "")
+    if _HOST.fullmatch(host) and _PORT.fullmatch(port) and 0 < int(port) < 65536:
+        return host, int(port)
+    return None
+
+
+def _is_endpoint(address: str) -> bool:
+    name, _, arguments = address.partition(":")
+    name = name.lower()
+    if not arguments:
+        return False
+    plugins = getPlugins(IStreamClientEndpointStringParserWithReactor)
+    return name in _BUILT_IN or any(name == each.prefix for each in plugins)
 
 
 def valid_address(address: str) -> str:
@@ -46,7 +61,7 @@ def valid_address(address: str) -> str:
 
     :raises ConfigError: nothing can be connected to by it.
     """
-    if address.startswith("/") or _place(address) or _ENDPOINT.match(address):
+    if address.startswith("/") or _place(address) or _is_endpoint(address):
         return address
     raise ConfigError(f"{address!r} is no address of a nsqd: it is host:port, or /path, or tcp:...")
 

@@ -29,7 +29,8 @@ Check = Callable[[Any, "attrs.Attribute[Any]", Any], None]
 
 def _between(least: float, most: float | None = None) -> Check:
     def check(_: Any, attribute: attrs.Attribute[Any], value: Any) -> None:
-        if value < least or (most is not None and value > most):
+        # Not a number is neither.
+        if not value >= least or (most is not None and not value <= most):
             upper = "" if most is None else f" and at most {most:g}"
             raise ConfigError(
                 f"{attribute.name} is {value!r}: it must be at least {least:g}{upper}"
@@ -73,8 +74,15 @@ def ratio(default: float) -> Any:
     )
 
 
+def _truth(value: Any) -> bool:
+    if isinstance(value, str):
+        # "false" would be true.
+        raise ConfigError(f"{value!r} is text: a switch is True or False")
+    return bool(value)
+
+
 def switch(default: bool) -> Any:
-    return field(default=default, converter=bool, metadata={"kind": "switch"})
+    return field(default=default, converter=_truth, metadata={"kind": "switch"})
 
 
 def text(default: str, check: Check | None = None) -> Any:
