@@ -62,6 +62,10 @@ class ToolRun:
         """Send a signal and do not wait."""
         self._process.send_signal(number)
 
+    def poll(self) -> int | None:
+        """The exit code; None while it runs."""
+        return self._process.poll()
+
     def wait(self, timeout: float = 20.0) -> int:
         """The exit code, once it has ended."""
         return self._process.wait(timeout)

@@ -15,6 +15,7 @@ from nsqtx.tools.nsq_to_file.archive import Archive
 from nsqtx.tools.nsq_to_file.filename import file_name
 from nsqtx.tools.nsq_to_file.options import NsqToFileOptions
 from nsqtx.tools.nsq_to_file.output import Output
+from tests.support.logged import Logged
 from tests.support.toolreader import FakeMessage
 
 
@@ -169,3 +170,18 @@ def test_what_the_client_gave_back_is_not_answered_again(tmp_path: Path, synced:
         (tmp_path / "t-000001").mkdir()
     held.callback(None)
     assert message.answer == ""
+
+
+def test_syncs_are_told_once_a_second(tmp_path: Path) -> None:
+    """All of them together, and what is left at the stop."""
+    topic = Topic(tmp_path, max_in_flight=1)
+    with Logged() as said:
+        for number in range(10):
+            topic.take(b"%d" % number)
+            topic.clock.advance(0.3)
+        topic.archive.stop()
+        topic.take(b"last")
+        topic.archive.close()
+    lines = [line for line in said.lines if "syncing" in line]
+    counts = [int(line.split()[2]) for line in lines]
+    assert counts == [1, 4, 4, 2]

@@ -19,6 +19,9 @@ __all__ = ["Archive", "ArchivedMessage", "Consumer", "InThread"]
 
 log = Logger(namespace="nsqtx.tools.nsq_to_file")
 
+#: Seconds between two log lines about syncs.
+TELL_EVERY = 1.0
+
 #: Calls a function in a thread.
 InThread = Callable[[Callable[[], None]], Deferred[None]]
 
@@ -66,6 +69,7 @@ class Archive:
         self._options = options
         self._output = output
         self._said = said
+        self._clock = clock
         self._in_thread = in_thread
         #: Set before the first message.
         self.consumer: Consumer | None = None
@@ -78,6 +82,9 @@ class Archive:
         self._tick_due = self._close_due = self._stopping = False
         #: A step is under way.
         self._running = False
+        #: Messages that were synced since that was last said, and when that was.
+        self._untold = 0
+        self._told_at = float("-inf")
         self._idle: list[Deferred[None]] = []
         self._ticks = LoopingCall(self._tick)
         self._ticks.clock = clock
@@ -178,12 +185,20 @@ class Archive:
         self._finished = self._output.synced
         if not count:
             return
-        log.info("{said}syncing {count} records to disk", said=self._said, count=count)
+        self._tell(count)
         written = self._written
         for _ in range(count):
             message = written.popleft()
             if not message.answered:
                 message.finish()
+
+    def _tell(self, count: int) -> None:
+        """Say how much was synced; when it is many times a second, all of it together."""
+        self._untold += count
+        now = self._clock.seconds()
+        if now - self._told_at >= TELL_EVERY or self._stopping:
+            log.info("{said}syncing {count} records to disk", said=self._said, count=self._untold)
+            self._untold, self._told_at = 0, now
 
     def _failed(self, error: OutputError) -> None:
         """Nothing that is not safe will become so: give it back."""
