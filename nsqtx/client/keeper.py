@@ -125,6 +125,6 @@ class Keeper:
         gone = await connection.when_closed()
         self.connection = None
         log.info("nsqd {address}: {reason}", address=self.address, reason=str(gone))
-        self._down(connection, gone)
         self._tell(Disconnected(self.address, str(gone)))
+        self._down(connection, gone)
         return self._redial.failed()
