@@ -15,11 +15,9 @@ from pathlib import Path
 import attrs
 import pytest
 
+from tests.support.checkout import borrowed, not_of_the_project
+
 ROOT = Path(__file__).parents[2]
-#: What a working copy has beside what belongs to the project.
-IGNORED = shutil.ignore_patterns(
-    ".git", ".venv", "*.egg-info", "build", "dist", "__pycache__", ".*_cache", ".hypothesis", "data"
-)
 
 
 @attrs.frozen
@@ -50,14 +48,8 @@ class Installation:
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the project, so that a build leaves nothing in the working copy."""
     copy = tmp_path_factory.mktemp("source") / "nsqtx"
-    shutil.copytree(ROOT, copy, ignore=_ignored)
+    shutil.copytree(ROOT, copy, ignore=not_of_the_project)
     return copy
-
-
-def _ignored(directory: str, names: list[str]) -> set[str]:
-    ignored = IGNORED(directory, names)
-    # Recordings of a data path are called data as well; only the one at the top is the README's.
-    return ignored if Path(directory) == ROOT else ignored - {"data"}
 
 
 @pytest.fixture(scope="session")
@@ -75,14 +67,8 @@ def installation(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Inst
     pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet"]
     _quietly([*pip, "--no-deps", "--no-index", "--disable-pip-version-check", str(wheel)])
     own = sysconfig.get_path("purelib", vars={"base": str(root)})
-    (Path(own) / "borrowed.pth").write_text("\n".join(_borrowed()) + "\n")
+    (Path(own) / "borrowed.pth").write_text("\n".join(borrowed()) + "\n")
     return Installation(root, sdist, wheel)
-
-
-def _borrowed() -> list[str]:
-    """Where this interpreter has its libraries, without the checkout that it may run from."""
-    places = [Path(place) for place in sys.path if place]
-    return [str(place) for place in places if place.name in ("site-packages", "dist-packages")]
 
 
 def _quietly(command: list[str]) -> None:

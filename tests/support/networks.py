@@ -98,9 +98,13 @@ class NamespaceHost:
 
 
 class NamespaceNetwork:
-    """Hosts at 10.77.0.x, and this process with them as 10.77.0.1."""
+    """Hosts at 10.77.0.x, the first at .10, and this process with them as 10.77.0.1.
 
-    def __init__(self) -> None:
+    Without ``uplink`` this process is not among them.
+    """
+
+    def __init__(self, subnet: str = "10.77.0", uplink: bool = True) -> None:
+        self._subnet = subnet
         self._prefix = f"nsqtx{os.getpid()}"
         self._switch = f"{self._prefix}-switch"
         self._names: list[str] = []
@@ -109,7 +113,8 @@ class NamespaceNetwork:
         try:
             _ip("-n", self._switch, "link", "add", "br0", "type", "bridge")
             _ip("-n", self._switch, "link", "set", "br0", "up")
-            self._cable(self._uplink, "uplink", None, "10.77.0.1")
+            if uplink:
+                self._cable(self._uplink, "uplink", None, f"{subnet}.1")
         except BaseException:
             self.close()
             raise
@@ -128,7 +133,7 @@ class NamespaceNetwork:
 
     def host(self, name: str) -> NamespaceHost:
         namespace = f"{self._prefix}-{name}"
-        address = f"10.77.0.{10 + len(self._names)}"
+        address = f"{self._subnet}.{10 + len(self._names)}"
         _ip("netns", "add", namespace)
         self._names.append(namespace)
         # An interface is called the same on its way through the root namespace: be unique there.
