@@ -30,7 +30,7 @@ def load_data_path(
     try:
         known = read_metadata(volume.files, volume.root, warn)
     except DamagedMetadata as error:
-        if not store.topics():
+        if not store.used:
             raise
         # It is written without a sync, so a power cut may leave it empty. Our logs know better.
         try:

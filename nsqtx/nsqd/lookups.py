@@ -164,7 +164,9 @@ class Lookups:
     async def _channels_of(self, topic: str) -> list[str]:
         """The channels that the nsqlookupds know, but for those that only live while they are used
         (``#ephemeral``)."""
-        await DeferredList([peer.settled() for peer in self.peers.values()])
+        await DeferredList([p.settled() for p in self.peers.values()], consumeErrors=True)
+        if self._left:
+            return []
         known = [p.info for p in self.peers.values() if p.info and p.info.broadcast_address]
         if not known:
             log.error(

@@ -84,6 +84,8 @@ class Session:
     parser: Parser = attrs.field(init=False)
     state: int = INIT
     closed: bool = False
+    #: The connection is lost: there is nobody to answer, and nothing to close.
+    gone: bool = False
     subscription: Subscription | None = None
     #: What the client said of itself, and what is in effect for it.
     identity: Identify = attrs.field(init=False)
@@ -253,6 +255,8 @@ class Session:
 
     def _committed(self, _: StorageError | None) -> None:
         """A commit came, maybe not the one at the front of the queue."""
+        if self.gone:
+            return
         waiting = self._waiting
         while waiting:
             entry = waiting[0]
@@ -348,7 +352,7 @@ class Session:
 
     def lost(self) -> None:
         """The connection is gone."""
-        self.closed = True
+        self.closed = self.gone = True
         self._waiting.clear()
         self._out.clear()
         if self.subscription is not None:

@@ -77,12 +77,28 @@ class Store:
                 # Else a power cut brings the mark back, and positions come twice.
                 files.sync_directory(ROOT)
                 self._clean = True
+            else:
+                # Directories that a run made which was killed may be gone after a power cut, and
+                # no later sync would know of them.
+                files.sync_directory("")
+                files.sync_directory(ROOT)
         except OSError as error:
             raise volume.refused("open", ROOT, error) from error
         self._high_water = self._read_high_water()
         leftovers = [name for name in names if ".deleted." in name]
         if leftovers:
             self._purge([f"{ROOT}/{name}" for name in leftovers])
+
+    @property
+    def used(self) -> bool:
+        """Whether an nsqd of ours has run here: then the logs say all that ``nsqd.dat`` says.
+
+        :raises StorageError: the data path cannot be read.
+        """
+        try:
+            return ROOT in self.volume.files.listdir("")
+        except OSError as error:
+            raise self.volume.unreadable("open", "", error) from error
 
     def topics(self) -> list[str]:
         """See `nsqtx.interfaces.IStore.topics`."""

@@ -25,6 +25,17 @@ def test_a_power_cut_may_take_nsqd_dat(left: bytes) -> None:
     assert disk.read(f"{FILE_NAME}.damaged") == left
 
 
+def test_nsqd_dat_may_be_all_that_a_power_cut_leaves() -> None:
+    """Before anything else was synced nothing was promised either: nsqd starts, and is empty."""
+    disk = SimulatedDisk()
+    start(disk).broker.get_topic("t")
+    disk.write(FILE_NAME, b"")
+    disk.power_cut()
+    started = start(disk, seed=50)
+    assert started.broker.topics == {}
+    assert "failed to parse metadata" in started.warnings[0]
+
+
 def test_nothing_else_knows() -> None:
     """Without logs of ours it is all there is to know, and its damage ends the start."""
     disk = SimulatedDisk()

@@ -139,6 +139,17 @@ def test_a_failed_commit_is_a_fatal_error() -> None:
     assert connection.closed
 
 
+def test_a_commit_comes_after_the_connection_is_lost() -> None:
+    """Then nothing is said or done any more."""
+    desk = Desk(must_commit=True)
+    session, connection = desk.open()
+    session.receive(b"PUB d\n" + sized(b"a"))
+    session.lost()
+    desk.log("d").commits.pop()(None)
+    assert not connection.closed
+    assert connection.data == []
+
+
 def test_the_end_of_the_client_waits_for_commits() -> None:
     """A client that closes its sending side behind a PUB still gets the OK, then the end."""
     desk = Desk(must_commit=True)

@@ -107,6 +107,28 @@ def test_s1_what_was_answered_survives(seed: int) -> None:
     assert everything(log) == [*found, after]
 
 
+def test_s1_directories_of_a_run_that_was_killed() -> None:
+    """They were made and not synced, so the next run sees to them before it promises anything."""
+    total = SimulatedDisk()
+    append(make_store(total, "fsync").open("t"), b"x")
+    for left in range(total.operations):
+        disk = SimulatedDisk()
+        disk.operations_left = left
+        with pytest.raises(Killed):
+            append(make_store(disk, "fsync").open("t"), b"x")
+        disk.restart()
+        now = Now()
+        now.seconds += 1
+        threads = Threads()
+        log = make_store(disk, "fsync", seed=2, now=now, threads=threads).open("t")
+        batch = append(log, b"y")
+        log.commit(lambda _: None)
+        threads.run()
+        disk.power_cut()
+        now.seconds += 1
+        assert batch in everything(make_store(disk, "fsync", seed=3, now=now).open("t"))
+
+
 def test_the_test_can_fail() -> None:
     """At durability ``os`` a power cut does lose what was answered; the disk is that bad."""
     disk = SimulatedDisk()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from random import Random
+from typing import NoReturn
 
 import attrs
 from zope.interface import implementer
@@ -96,6 +98,7 @@ class SimulatedFile:
             self._write(data[: max(0, len(data) - (growth - room))], offset)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self._write(data, offset)
+        self.disk.on_written(self.path)
 
     def _write(self, data: bytes, offset: int) -> None:
         if data:
@@ -105,7 +108,8 @@ class SimulatedFile:
     def read_at(self, offset: int, size: int) -> bytes:
         """Read what the file has now."""
         self._operation("read_at")
-        return bytes(self.inode.data[offset : offset + size])
+        data = bytes(self.inode.data[offset : offset + size])
+        return self.disk.on_read(self.path, data)
 
     def size(self) -> int:
         """Length in bytes."""
@@ -158,6 +162,10 @@ class SimulatedDisk:
         self.tear = 0.0
         self.operations = 0
         self.open_files = 0
+        #: Told when the process is killed, and of every good write; may change what is read.
+        self.on_kill: Callable[[], None] = lambda: None
+        self.on_written: Callable[[str], None] = lambda path: None
+        self.on_read: Callable[[str, bytes], bytes] = lambda path, data: data
         #: Every operation that changes something, for tests that want to see the order.
         self.trace: list[tuple[str, str]] = []
 
@@ -168,16 +176,20 @@ class SimulatedDisk:
         if changes:
             if self.operations_left is not None:
                 if self.operations_left == 0:
-                    raise Killed
+                    self._kill()
                 self.operations_left -= 1
             self.operations += 1
             self.trace.append((name, path))
         elif self.operations_left == 0:
-            raise Killed
+            self._kill()
         for wanted, number in self.failures.items():
             operation, _, part = wanted.partition(" ")
             if operation == name and part in path:
                 raise OSError(number, os.strerror(number))
+
+    def _kill(self) -> NoReturn:
+        self.on_kill()
+        raise Killed
 
     def used(self) -> int:
         """Bytes in all files."""
@@ -243,7 +255,7 @@ class SimulatedDisk:
         if not isinstance(node, Inode):
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
         self.operation("read", path)
-        return bytes(node.data)
+        return self.on_read(path, bytes(node.data))
 
     def write(self, path: str, data: bytes) -> None:
         """Replace a file as if by another program, all stable at once. Not part of IFiles."""

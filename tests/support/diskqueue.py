@@ -125,7 +125,9 @@ def start(
     clock.advance(now())
     reports: list[str] = []
     warnings: list[str] = []
-    store = make_store(disk, durability, now=now, threads=Threads(), reports=reports, seed=seed)
+    store = make_store(
+        disk, durability, now=now, threads=Threads(), reports=reports, seed=seed, started=False
+    )
     broker = Broker(store, clock.seconds, Settings(node_id=7), on_failure=reports.append)
     load_data_path(store, broker, max_msg_size, warnings.append)
     return Started(store, broker, reports, warnings)

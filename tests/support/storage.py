@@ -84,9 +84,10 @@ def make_store(
     threads: Threads | None = None,
     reports: list[str] | None = None,
     seed: int = 1,
+    started: bool = True,
     **settings: float | dict[str, str],
 ) -> Store:
-    """A store that was started on that disk. Marks of segments are from the seed."""
+    """A store on that disk, started or not. Marks of segments are from the seed."""
     random = Random(seed)
     store = Store(
         disk,
@@ -97,7 +98,8 @@ def make_store(
         (reports if reports is not None else []).append,
         random.randbytes,
     )
-    store.start()
+    if started:
+        store.start()
     return store
 
 

@@ -1,0 +1,81 @@
+"""The simulated world: one clock, one heap of what is to come, one source of chance, one trace.
+
+Everything that happens in a simulation is an event of the world's heap. Events at the same time
+happen in the order in which they were asked for. Chance is ``World.random`` and nothing else, so a
+seed decides all of it, which the hash of the trace shows.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from hashlib import blake2b
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tests.simulation.network import Host
+
+__all__ = ["START", "World"]
+
+#: When simulations begin: about 2023, in seconds since the epoch.
+START = 1_700_000_000.0
+#: A simulation that does not end is a mistake.
+MOST_EVENTS = 200_000
+
+
+class World:
+    """Time, chance, and the trace of a simulation. Times are in seconds."""
+
+    def __init__(self, seed: int, keep_trace: bool = False) -> None:
+        self.seed = seed
+        self.random = Random(seed)
+        self.now = START
+        #: The host whose process is at work.
+        self.working: Host | None = None
+        #: How many events have happened.
+        self.events = 0
+        #: The lines of the trace, if they are kept.
+        self.lines: list[str] | None = [] if keep_trace else None
+        #: What is left of processes that have ended.
+        self.graveyard: list[object] = []
+        self._heap: list[tuple[float, int, Callable[..., object], tuple[Any, ...]]] = []
+        self._asked = 0
+        self._hash = blake2b(digest_size=8)
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the beginning."""
+        return self.now - START
+
+    def after(self, delay: float, event: Callable[..., object], *args: Any) -> None:
+        """Let something happen after ``delay`` seconds, which may be 0."""
+        self.at(self.now + delay, event, *args)
+
+    def at(self, time: float, event: Callable[..., object], *args: Any) -> None:
+        """Let something happen at that time, or now if it is over."""
+        self._asked += 1
+        heapq.heappush(self._heap, (max(time, self.now), self._asked, event, args))
+
+    def run(self, until: float) -> None:
+        """Let happen what happens until that time."""
+        heap = self._heap
+        while heap and heap[0][0] <= until:
+            self.now, _, event, args = heapq.heappop(heap)
+            self.events += 1
+            if self.events > MOST_EVENTS:
+                raise RuntimeError(f"seed {self.seed}: no end after {MOST_EVENTS} events")
+            event(*args)
+        self.now = max(self.now, until)
+
+    def note(self, *what: object) -> None:
+        """Add a line to the trace."""
+        line = f"{self.elapsed:.6f} {' '.join(map(str, what))}"
+        self._hash.update(line.encode())
+        if self.lines is not None:
+            self.lines.append(line)
+
+    @property
+    def trace_hash(self) -> str:
+        """What tells one history from another."""
+        return self._hash.hexdigest()
