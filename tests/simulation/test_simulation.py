@@ -8,7 +8,7 @@ from tests.simulation.cluster import profile_of, simulate
 from tests.simulation.profiles import PROFILES
 
 #: Seeds of one test, so that tests can run side by side.
-CHUNK = 20
+CHUNK = 10
 #: Seeds that found something once, with their profiles.
 REGRESSIONS = [
     (289, "fsync", "a power cut after a kill took directories that nobody had synced"),
