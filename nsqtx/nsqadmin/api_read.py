@@ -8,6 +8,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from klein import Klein
+from twisted.logger import Logger
 
 from nsqtx.cluster.gathering import ClusterError
 from nsqtx.cluster.view import NoSuch
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["add_read_routes", "upstream"]
 
+log = Logger(namespace="nsqadmin.api")
+
 _Endpoint = Callable[..., Any]
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2}).{0,2}", re.DOTALL)
 
@@ -33,6 +36,7 @@ def upstream(endpoint: _Endpoint) -> _Endpoint:
         try:
             return await endpoint(*args, **kwargs)
         except ClusterError as error:
+            log.error("{error}", error=error)
             raise ApiError(502, f"UPSTREAM_ERROR: {error}") from None
 
     return answering

@@ -143,3 +143,19 @@ def test_hosts_are_to_be_known_at_the_start() -> None:
     found = unresolved(options(lookupd_http_address=["nsq.invalid:1"]))
     assert found is not None
     assert found.startswith("failed to resolve --lookupd-http-address (nsq.invalid:1) - ")
+
+
+def test_the_document_has_the_declaration() -> None:
+    """Flag, key, default and meaning of each, in order."""
+    text = (Path(__file__).parents[2] / "doc/nsqadmin.md").read_text(encoding="utf-8")
+    _, found, rest = text.partition("\n| flag | key | default | meaning |\n|---|---|---|---|\n")
+    assert found
+    rows = []
+    for each in declared(NsqadminOptions):
+        default = each.kind.default_text(each.default).strip('"')
+        if each.name == "log_level":
+            default = each.default
+        cells = [f"`--{each.flag}`", f"`{each.key}`" if each.key else ""]
+        cells += [f"`{default}`" if each.default not in ("", []) else "", each.help]
+        rows.append(f"| {' | '.join(cells)} |")
+    assert rest.split("\n\n")[0].splitlines() == rows

@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from twisted.web.client import ResponseFailed
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET, Site
 
 from tests.support.adminapi import AdminOf
 from tests.support.clusternet import Cluster
@@ -120,3 +123,24 @@ def test_a_browser_that_leaves_ends_the_request() -> None:
     asking.cancel()
     admin.net.flush()
     assert not [call for call in admin.net.clock.getDelayedCalls() if call.active()]
+
+
+def test_an_answer_that_breaks_off() -> None:
+    """Does not look whole: the connection to the browser ends, too."""
+    admin = AdminOf(Cluster("t"), graphite_url="http://g:80", proxy_graphite=True)
+    admin.net.sites["g:80"] = Site(Breaking())
+    error = admin.net.error(admin.begin("GET", "/render"))
+    assert isinstance(error, ResponseFailed)
+
+
+class Breaking(Resource):
+    """Sends a part of what it has said it would, and hangs up."""
+
+    isLeaf = True
+
+    def render(self, request: Any) -> int:
+        """There is nothing more to come."""
+        request.setHeader("Content-Length", "100")
+        request.write(b"half")
+        request.transport.loseConnection()
+        return NOT_DONE_YET
