@@ -22,7 +22,8 @@ REPLY_LIMIT = 1024 * 1024
 
 def sends_now(transport: Any) -> bool:
     """Whether `send_now` knows this transport: a socket of Twisted's, without TLS."""
-    return hasattr(transport, "SEND_LIMIT")
+    # Of the class: what wraps a transport, as TLS over a connection does, has all that it has.
+    return hasattr(type(transport), "SEND_LIMIT") and not getattr(transport, "TLS", False)
 
 
 def send_now(transport: Any, data: bytes) -> bytes:

@@ -7,6 +7,7 @@ import ssl
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 from cryptography import x509
@@ -109,3 +110,14 @@ def test_no_tls_at_all(daemon: Daemon) -> None:
             broken.expect()
         broken.close()
         other.publish("alive#ephemeral", b"x")
+
+
+def test_publishes_over_https(daemon: Daemon) -> None:
+    """What is answered past Klein is answered inside TLS, too."""
+    url = f"https://127.0.0.1:{daemon.https_port}"
+    for target in ("/pub?topic=https", "/mpub?topic=https"):
+        with urlopen(f"{url}{target}", b"one", context=client_context()) as answer:
+            assert answer.read() == b"OK"
+    with WireClient(daemon.tcp) as client:
+        client.subscribe("https", "c", ready=2)
+        assert [each.body for each in client.read_messages(2)] == [b"one", b"one"]
