@@ -45,6 +45,8 @@ ALLOWED = {
     "signals web",
     "nsqadmin": "wire options kinds durations listen connections tls clienttls ports "
     "logs run program signals reload web cluster",
+    # The one that may import programs: it runs them together, and is imported by nothing.
+    "allinone": "options kinds listen logs run program signals nsqd nsqlookupd nsqadmin",
     "tools": "wire options kinds durations listen logs run program signals client cluster",
 }
 #: Parts that know no Twisted at all, and what of it the broker may use.

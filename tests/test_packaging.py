@@ -14,6 +14,7 @@ from twisted.plugin import getPlugins
 from twisted.python.reflect import namedAny
 
 import nsqtx
+from nsqtx.allinone import tap as nsq
 from nsqtx.nsqadmin import tap as nsqadmin
 from nsqtx.nsqd import tap as nsqd
 from nsqtx.nsqlookupd import tap as nsqlookupd
@@ -28,6 +29,7 @@ from nsqtx.version import NSQ_VERSION, RUNTIME, __version__
 ROOT = Path(__file__).parents[1]
 #: Commands, and the modules that they run. Those that twistd runs as well come first.
 DAEMONS = {
+    "nsq": nsq,
     "nsqd": nsqd,
     "nsqlookupd": nsqlookupd,
     "nsqadmin": nsqadmin,

@@ -42,6 +42,7 @@ PROGRAMS = (
     "nsqtx.nsqd.service",
     "nsqtx.nsqlookupd.tap",
     "nsqtx.nsqlookupd.service",
+    "nsqtx.allinone.service",
     "nsqtx.tools.nsq_stat.service",
     "nsqtx.tools.nsq_tail.service",
     "nsqtx.tools.nsq_to_file.service",

@@ -12,8 +12,8 @@ from tests.golden.forked import ForkServer
 
 __all__ = ["ToolRun"]
 
-#: Tools that twistd can run as well.
-_TAPS = frozenset(["nsq_to_file"])
+#: Programs whose entries are called otherwise.
+_ENTRIES = {"nsq_to_file": "nsqtx.tools.nsq_to_file.tap", "nsq": "nsqtx.allinone.tap"}
 
 
 class ToolRun:
@@ -26,12 +26,10 @@ class ToolRun:
         self, forks: ForkServer, tool: str, arguments: Sequence[str], stdin: bytes = b""
     ) -> None:
         self._out, self._err, given = (os.memfd_create(name) for name in ("out", "err", "in"))
-        entry = "tap" if tool in _TAPS else "command"
+        entry = _ENTRIES.get(tool, f"nsqtx.tools.{tool}.command")
         os.write(given, stdin)
         os.lseek(given, 0, os.SEEK_SET)
-        self._process = forks.launch(
-            f"nsqtx.tools.{tool}.{entry}", arguments, self._err, given, self._out
-        )
+        self._process = forks.launch(entry, arguments, self._err, given, self._out)
         os.close(given)
         self.pid = self._process.pid
 

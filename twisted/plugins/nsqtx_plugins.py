@@ -2,6 +2,13 @@
 
 from twisted.application.service import ServiceMaker
 
+nsq = ServiceMaker(
+    "nsq",
+    "nsqtx.allinone.tap",
+    "NSQ in one process: nsqlookupd, nsqd and nsqadmin, to try it or to develop with it.",
+    "nsq",
+)
+
 nsqd = ServiceMaker(
     "nsqd",
     "nsqtx.nsqd.tap",
