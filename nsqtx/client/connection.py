@@ -42,6 +42,7 @@ from nsqtx.client.errors import (
 )
 from nsqtx.client.liveness import Liveness
 from nsqtx.connections import cancel
+from nsqtx.link import send_now, sends_now
 from nsqtx.wire.codecs import CodecError, Decoder, Encoder
 from nsqtx.wire.frames import FRAME_ERROR, FRAME_MESSAGE, FRAME_RESPONSE, HEADER_SIZE
 from nsqtx.wire.identify import Negotiated
@@ -103,6 +104,8 @@ class NsqdConnection(Protocol):
         self._secured: Deferred[None] | None = None
         self._watching: list[Deferred[NsqError]] = []
         self._liveness: Liveness | None = None
+        #: Whether bytes may be sent within a turn of the reactor.
+        self._direct = False
         self._aborting: IDelayedCall | None = None
 
     def connectionMade(self) -> None:
@@ -110,7 +113,8 @@ class NsqdConnection(Protocol):
         if isinstance(transport.getPeer(), (IPv4Address, IPv6Address)):
             transport.setTcpNoDelay(True)
             transport.setTcpKeepAlive(True)
-        if hasattr(transport, "SEND_LIMIT"):
+        self._direct = sends_now(transport)
+        if self._direct:
             transport.bufferSize = _READ_SIZE
         transport.registerProducer(self, True)
         self._liveness = Liveness(
@@ -136,14 +140,24 @@ class NsqdConnection(Protocol):
 
     def _write(self, data: bytes) -> None:
         if not self.closed:
-            encoder = self._encoder
-            self.transport.write(data if encoder is None else encoder.encode(data))
+            # Not sent at once: what else is written in this turn goes with it.
+            self.transport.write(self._encoded(data))
+
+    def _encoded(self, data: bytes) -> bytes:
+        return data if self._encoder is None else self._encoder.encode(data)
 
     def _flush(self) -> None:
-        """Write what was collected so far."""
-        if self._out:
-            out, self._out = b"".join(self._out), []
-            self._write(out)
+        """Send what was collected so far."""
+        if not self._out:
+            return
+        out, self._out = b"".join(self._out), []
+        if self.closed:
+            return
+        data = self._encoded(out)
+        if self._direct:
+            data = send_now(self.transport, data)
+        if data:
+            self.transport.write(data)
 
     def request(self, data: bytes) -> Deferred[bytes]:
         """Send a command that is answered; the data of the answer.
@@ -273,6 +287,7 @@ class NsqdConnection(Protocol):
             raise BadFrame("nsqd sent something before TLS was agreed on")
         self._flush()
         self._secured = Deferred()
+        self._direct = False
         self.transport.startTLS(options)
         return self._secured
 

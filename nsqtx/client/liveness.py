@@ -87,6 +87,7 @@ class Liveness:
     def _count_unsent(self) -> int:
         """Bytes that wait in Twisted's buffer, where it can be looked into."""
         transport = self._transport
+        # TLS and other wrappers have the attributes of the transport in them.
         if not hasattr(transport, "SEND_LIMIT"):
             return 0
         waiting: int = len(transport.dataBuffer) - transport.offset + transport._tempDataLen
