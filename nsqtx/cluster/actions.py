@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 from twisted.internet.defer import Deferred
 
-from nsqtx.cluster.gathering import ClusterError, Gathered
+from nsqtx.cluster.gathering import ClusterError, Gathered, Gathering
 from nsqtx.cluster.lookupd import LookupdClient
 from nsqtx.cluster.nodes import Node
 from nsqtx.cluster.nsqd import NsqdClient
@@ -20,6 +20,10 @@ from nsqtx.cluster.peeked import PeekedMessage
 from nsqtx.cluster.view import ClusterView
 
 __all__ = ["ACTIONS", "ClusterActions"]
+
+#: Nsqd that redrive at the same time. It can take minutes, which must not take places from those
+#: who only look.
+PARALLEL_REDRIVES = 16
 
 #: What can be done to a topic or a channel and is not its end.
 ACTIONS = ("pause", "unpause", "empty")
@@ -30,6 +34,7 @@ class ClusterActions:
     """Acts on the cluster that a view looks at."""
 
     view: ClusterView
+    _redriving: Gathering = attrs.field(factory=lambda: Gathering(PARALLEL_REDRIVES), init=False)
 
     async def create_topic(self, topic: str) -> Gathered[None]:
         """Make a topic known to every nsqlookupd; nsqd have it when somebody publishes."""
@@ -107,7 +112,7 @@ class ClusterActions:
     async def redrive(self, topic: str, channel: str, limit: int = 0) -> Gathered[int]:
         """Bring dead letters back to a channel on every node, ``limit`` at most of each."""
         nodes = await self.view.producers(topic)
-        told = await self.view.gathering.tell_all(
+        told = await self._redriving.tell_all(
             nodes.value, lambda node: self._nsqd(node).redrive(topic, channel, limit)
         )
         return Gathered(sum(told.value), nodes.warnings + told.warnings)

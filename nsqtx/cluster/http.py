@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import attrs
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.error import ConnectError, ConnectionClosed
 from twisted.internet.interfaces import IConsumer, IReactorTime
 from twisted.internet.protocol import Protocol, connectionDone
@@ -273,6 +273,8 @@ class ApiClient:
         except ApiError as error:
             raise failed(method, url, str(error)) from None
         except _CONNECTION as error:
+            if any(each.check(CancelledError) for each in getattr(error, "reasons", ())):
+                raise CancelledError from error
             raise failed(method, url, reason_of(error)) from error
 
 

@@ -1,22 +1,55 @@
 """Acting on the cluster on behalf of who asked for it: every action is notified of.
 
-Pages and API do it through here.
+Pages and API do it through here. What was begun is done to its end, also if who asked for it
+leaves: a topic that is deleted on some nodes and not on others would come back.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from nsqtx.cluster.actions import ClusterActions
-from nsqtx.cluster.gathering import Gathered
+from nsqtx.cluster.gathering import ClusterError, Gathered
 from nsqtx.nsqadmin.notify import Notifier, notification
 from nsqtx.nsqadmin.roles import identity_of
 from nsqtx.web.site import ApiRequest
 
 __all__ = ["Deeds"]
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 log = Logger(namespace="nsqadmin.deeds")
+
+
+def _to_the_end(
+    deed: Callable[P, Coroutine[Deferred[Any], Any, T]],
+) -> Callable[P, Deferred[T]]:
+    """Have a coroutine begun at once; who waits for it may leave, which does not end it."""
+
+    @wraps(deed)
+    def begin(*args: P.args, **kwargs: P.kwargs) -> Deferred[T]:
+        waiting: Deferred[T] = Deferred()
+
+        def ended(result: T | Failure) -> None:
+            if not waiting.called:
+                waiting.callback(result)
+            elif isinstance(result, Failure) and result.check(ClusterError):
+                log.error("{deed}: {error}", deed=deed.__name__, error=result.value)
+            elif isinstance(result, Failure):
+                log.failure("{deed}, which nobody waits for", result, deed=deed.__name__)
+
+        Deferred.fromCoroutine(deed(*args, **kwargs)).addBoth(ended)
+        return waiting
+
+    return begin
 
 
 class Deeds:
@@ -38,6 +71,7 @@ class Deeds:
         self._clock = clock
         self._hostname = hostname
 
+    @_to_the_end
     async def create(self, request: ApiRequest, topic: str, channel: str = "") -> Gathered[None]:
         """Make a topic, or a channel and its topic."""
         if not channel:
@@ -49,6 +83,7 @@ class Deeds:
         self._tell(request, "create_channel", topic, channel)
         return done
 
+    @_to_the_end
     async def delete(self, request: ApiRequest, topic: str, channel: str = "") -> Gathered[None]:
         """Delete a topic, or a channel of it."""
         if channel:
@@ -59,12 +94,14 @@ class Deeds:
             self._tell(request, "delete_topic", topic)
         return done
 
+    @_to_the_end
     async def tombstone(self, request: ApiRequest, topic: str, node: str) -> Gathered[None]:
         """Hide a node from a topic, and delete that there."""
         done = await self._actions.tombstone(topic, node)
         self._tell(request, "tombstone_topic_producer", topic, node=node)
         return done
 
+    @_to_the_end
     async def act(
         self, request: ApiRequest, action: str, topic: str, channel: str = ""
     ) -> Gathered[None]:
@@ -77,6 +114,7 @@ class Deeds:
         finally:
             self._tell(request, f"{action}_{kind}", topic, channel)
 
+    @_to_the_end
     async def redrive(
         self, request: ApiRequest, topic: str, channel: str, limit: int = 0
     ) -> Gathered[int]:

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from twisted.internet.defer import CancelledError, Deferred
 
 from nsqtx.broker.channel import Channel
 from nsqtx.broker.topic import Topic
 from nsqtx.cluster.gathering import ClusterError
 from tests.support.clusternet import Cluster
+from tests.support.httpnet import Scripted
 from tests.support.nsqdapi import Consumer
 
 SECOND = 10**9
@@ -203,3 +205,17 @@ def test_peek() -> None:
         "n1:4151": [b"0"],
         "n2:4151": [b"1"],
     }
+
+
+def test_a_redrive_keeps_nobody_from_looking() -> None:
+    """Though it takes its time."""
+    cluster = Cluster("t/c", options={"parallel": 1})
+    nsqd = cluster.net.sites["n1:4151"]
+    cluster.net.sites["n1:4151"] = Scripted({"POST /channel/redrive": None})
+    redriving = Deferred.fromCoroutine(cluster.actions.redrive("t", "c"))
+    cluster.net.flush()
+    assert not redriving.called
+    cluster.net.sites["n1:4151"] = nsqd
+    assert cluster.result(cluster.view.topic("t")).value.topic_name == "t"
+    redriving.cancel()
+    assert isinstance(cluster.net.error(redriving), CancelledError)

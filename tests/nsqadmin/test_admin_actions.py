@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from typing import Any
 
 import pytest
 
+from nsqtx.nsqadmin.hashing import hash_secret
 from tests.support.adminapi import AdminOf
 from tests.support.clusternet import Cluster
 from tests.support.httpnet import Scripted
@@ -198,6 +200,82 @@ def test_another_header_for_the_user() -> None:
     admin = admin_of(admin_user=["bob"], acl_http_header="X-User")
     assert admin.ask("POST", "/api/topics", b"x", {"X-Forwarded-User": "bob"}).status == 403
     assert admin.ask("POST", "/api/topics", b"x", {"X-User": "bob"}).status == 400
+
+
+def test_who_leaves_does_not_stop_what_was_begun() -> None:
+    """Else a topic would be gone from nsqlookupd and still be on its nodes."""
+    admin = admin_of()
+    lookupd = admin.net.sites["l1:4161"]
+    nodes = {"producers": [{"broadcast_address": "n1", "http_port": 4151}]}
+    slow = Scripted({"GET /lookup": (200, json.dumps(nodes).encode()), "POST /topic/delete": None})
+    admin.net.sites["l1:4161"] = slow
+    asking = admin.begin("DELETE", "/api/topics/t")
+    admin.net.flush()
+    assert slow.requests[-1].startswith("POST /topic/delete")
+    asking.addErrback(lambda failure: None)
+    asking.cancel()
+    admin.net.flush()
+    assert topics(admin) == [["t", "u"], ["t"]]
+    admin.net.sites["l1:4161"] = lookupd
+    admin.net.clock.advance(5.1)
+    admin.net.flush()
+    assert topics(admin) == [["u"], ["t"]]
+
+
+ROLES = ("view", "operate", "admin")
+
+
+@pytest.fixture(scope="module")
+def login_file(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A user for each role, whose secret is the role's name; others may view."""
+    path = tmp_path_factory.mktemp("login") / "login.toml"
+    lines = ['anonymous = "view"']
+    for role in ROLES:
+        lines += [f"[users.{role}]", f'secret = "{hash_secret(role, 2)}"', f'role = "{role}"']
+    path.write_text("\n".join(lines))
+    return str(path)
+
+
+def basic(name: str) -> str:
+    """HTTP Basic of one of them."""
+    return "Basic " + b64encode(f"{name}:{name}".encode()).decode()
+
+
+@pytest.mark.parametrize("role", ["", *ROLES])
+@pytest.mark.parametrize(
+    ("method", "path", "body", "needed"),
+    [
+        ("POST", "/api/topics", {"topic": "n"}, "operate"),
+        ("POST", "/api/topics/t", {"action": "pause"}, "operate"),
+        ("POST", "/api/topics/t/c", {"action": "unpause"}, "operate"),
+        ("POST", "/api/topics/t/c", {"action": "empty"}, "admin"),
+        ("DELETE", "/api/topics/t", None, "admin"),
+        ("DELETE", "/api/topics/t/c", None, "admin"),
+        ("DELETE", "/api/nodes/n1:4151", {"topic": "t"}, "admin"),
+        ("GET", "/config/log_level", None, "admin"),
+        ("GET", "/api/topics", None, "view"),
+    ],
+)
+def test_roles(method: str, path: str, body: Any, needed: str, role: str, login_file: str) -> None:
+    """With a login, the role decides."""
+    admin = admin_of(login_file=login_file)
+    headers = {"Authorization": basic(role)} if role else {}
+    answer = admin.ask(method, path, body, headers)
+    allowed = ROLES.index(role or "view") >= ROLES.index(needed)
+    assert answer.status == (200 if allowed else 403)
+
+
+def test_a_wrong_secret(login_file: str) -> None:
+    """Is refused, also where nobody has to log in."""
+    headers = {"Authorization": "Basic YWRtaW46eA=="}
+    assert admin_of(login_file=login_file).get("/api/topics", **headers).status == 401
+
+
+def test_who_has_logged_in_is_notified_of(login_file: str) -> None:
+    """By the name that was proved."""
+    hook = Hook(login_file=login_file)
+    (said,) = hook.do("DELETE", "/api/topics/t", Authorization=basic("admin"))
+    assert said["user"] == "admin"
 
 
 class Hook:
