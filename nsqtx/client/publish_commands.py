@@ -90,25 +90,21 @@ class PublishCommands:
         line = self._lines.get(topic) or self._line(topic)
         if isinstance(bodies, (bytes, bytearray, memoryview, str)):
             raise TypeError("multi_publish takes a list of messages, not one")
-        parts: list[bytes] = []
-        append = parts.append
-        most = self._max_message_size
-        total = count = 0
-        for body in bodies:
-            data = body if body.__class__ is bytes else body_of(body)
-            size = len(data)
-            if not 0 < size <= most:
-                raise self._bad_message(size)
-            append(_size(size))
-            append(data)
-            total += size
-            count += 1
+        messages = [each if each.__class__ is bytes else body_of(each) for each in bodies]
+        sizes = list(map(len, messages))
+        count = len(sizes)
         if not count:
             raise _refused("E_BAD_BODY", "no messages at all")
-        total += 4 + 4 * count
+        for size in (min(sizes), max(sizes)):
+            if not 0 < size <= self._max_message_size:
+                raise self._bad_message(size)
+        total = sum(sizes) + 4 + 4 * count
         if total > self._max_body_size:
             reason = f"{count} messages of {total} bytes in all, more than {self._max_body_size}"
             raise _refused("E_BAD_BODY", reason)
+        parts = [b""] * (2 * count)
+        parts[::2] = map(_size, sizes)
+        parts[1::2] = messages
         return b"".join((b"M", line, _two_sizes(total, count), *parts)), count
 
     def _line(self, topic: str) -> bytes:
