@@ -27,7 +27,7 @@ from nsqtx.web.site import ApiRequest
 __all__ = ["Gate", "set_browser_headers"]
 
 #: Open to everybody, so that there is a way in.
-_OPEN = ("/login", "/ping", "/static/", "/fonts/")
+_OPEN = ("/login", "/ping", "/theme", "/static/", "/fonts/")
 #: Paths that are no pages: nobody is sent from there to a form.
 _NO_PAGES = ("/api/", "/config/", "/render", "/events")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Iterator
 from typing import TypeVar
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, gatherResults
 
 from nsqtx.cluster.errors import ApiError
 from nsqtx.cluster.gathering import ClusterError, Gathered
@@ -143,14 +143,23 @@ class LiveCluster:
 
         return _asked(ask())
 
-    def inactive(self) -> Deferred[Inactive]:
-        """What nobody has."""
+    def inactive(self, topics: list[str]) -> Deferred[Inactive]:
+        """These topics, with their channels."""
 
         async def ask() -> Inactive:
-            found = await self._view.inactive_topics()
-            return Inactive(found.value, found.warnings)
+            asking = [Deferred.fromCoroutine(self._channels(topic)) for topic in topics]
+            found = await gatherResults(asking, consumeErrors=True)
+            warnings = {text: None for each in found for text in each.warnings}
+            channels = [each.value for each in found]
+            return Inactive(dict(zip(topics, channels, strict=True)), list(warnings))
 
         return _asked(ask())
+
+    async def _channels(self, topic: str) -> Gathered[list[str]]:
+        try:
+            return await self._view.channels(topic)
+        except ClusterError as error:
+            return Gathered([], [str(error)])
 
     def peek(
         self, topic: str, channel: str, nodes: list[str], state: str, limit: int, size: int

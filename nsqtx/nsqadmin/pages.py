@@ -21,6 +21,10 @@ from nsqtx.web.site import ApiRequest
 __all__ = ["add_page_routes"]
 
 
+#: Inactive topics that the lookup page shows.
+MAX_INACTIVE = 200
+
+
 def _rate(rate: float | None) -> float:
     return -1.0 if rate is None else rate
 
@@ -81,7 +85,8 @@ def add_page_routes(app: Klein) -> None:
     async def topics(pages: Pages, request: ApiRequest) -> bytes:
         snapshot = await pages.snapshot()
         view = TOPICS.view(snapshot.topics.values(), page_args(request))
-        return pages.render(request, "topics.html", active="topics", view=view, snapshot=snapshot)
+        inactive = set(snapshot.inactive())
+        return pages.render(request, "topics.html", active="topics", view=view, inactive=inactive)
 
     @app.route("/topics/<topic>", methods=["GET"])
     @page
@@ -98,6 +103,7 @@ def add_page_routes(app: Klein) -> None:
             topic=row,
             view=view,
             snapshot=snapshot,
+            inactive=not row.nodes and topic in snapshot.inactive(),
             **pages.graphs_for(
                 request, lambda graphs, span: graphs.topic(topic, row.all.latencies, span)
             ),
@@ -193,13 +199,21 @@ def add_page_routes(app: Klein) -> None:
     @app.route("/lookup", methods=["GET"])
     @page
     async def lookup(pages: Pages, request: ApiRequest) -> bytes:
+        snapshot = await pages.snapshot()
+        names = snapshot.inactive()
+        # More are no help to anybody, and each costs a request.
+        shown = names[:MAX_INACTIVE]
         found = Inactive()
         if pages.source.lookups:
             try:
-                found = await pages.shared.get(("inactive",), pages.source.inactive)
+                found = await pages.shared.get(
+                    ("inactive", *shown), lambda: pages.source.inactive(shown)
+                )
             except Refused as error:
                 found = Inactive(warnings=[str(error)])
-        return pages.render(request, "lookup.html", active="lookup", inactive=found)
+        return pages.render(
+            request, "lookup.html", active="lookup", inactive=found, count=len(names)
+        )
 
     @app.route("/events", methods=["GET"])
     def events(api: Any, request: ApiRequest) -> Any:

@@ -269,6 +269,16 @@ class Snapshot:
                     node.in_flight += figures.in_flight
                     node.clients += figures.clients
 
+    def inactive(self) -> list[str]:
+        """Topics that nsqlookupd knows and no nsqd has: none shows them, and none that does not
+        answer is registered with them."""
+        registered = {topic for node in self.nodes.values() for topic in node.topics}
+        return [
+            topic.name
+            for topic in self.topics.values()
+            if not topic.nodes and topic.name not in registered
+        ]
+
     @property
     def messages(self) -> int:
         """Messages that channels were given, all taken together: what the counter shows."""

@@ -102,8 +102,8 @@ class ClusterSource(Protocol):
     def consumers_of_node(self, node: str) -> Deferred[Consumers]:
         """All clients of a node."""
 
-    def inactive(self) -> Deferred[Inactive]:
-        """What nobody has."""
+    def inactive(self, topics: list[str]) -> Deferred[Inactive]:
+        """These topics, which nobody has, with the channels that nsqlookupd knows."""
 
     def peek(
         self, topic: str, channel: str, nodes: list[str], state: str, limit: int, size: int

@@ -155,6 +155,7 @@ def test_peek(cluster: LiveCluster, browser: Chromium) -> None:
     assert browser.reads("0010  10 11 12")
     field = browser.driver.find_element("name", "state")
     field.send_keys("deferred")
+    browser.click("Look")
     browser.wait(lambda page: "later" in page.text)
     assert browser.problems() == []
 

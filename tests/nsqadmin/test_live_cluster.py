@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import attrs
 from twisted.internet.task import Clock
 
 from nsqtx.nsqadmin.admin import Admin
+from nsqtx.nsqadmin.hashing import hash_secret
 from nsqtx.nsqadmin.http import AdminApi
 from nsqtx.nsqadmin.options import NsqadminOptions
 from nsqtx.nsqadmin.rows import Snapshot
 from nsqtx.web.site import ApiSite
-from tests.support.adminpages import Browser
+from tests.support.adminpages import Browser, elements
 from tests.support.clusternet import Cluster
+from tests.support.gated import ask, basic
 from tests.support.httpnet import Scripted
 
 
@@ -173,11 +176,54 @@ def test_messages_of_both_kinds_of_nsqd() -> None:
 
 
 def test_what_nobody_has() -> None:
-    """With the channels that nsqlookupd knows."""
-    live = Live(Cluster("t/c"))
+    """With the channels that nsqlookupd knows; a topic of a node that is down is not such."""
+    live = Live(Cluster("t/c", "u/c"))
     live.cluster.lookupds[0].node.registry.create_channel("old", "a")
-    found = live.result(live.admin.pages.source.inactive())
+    live.cluster.down("n2:4151")
+    names = live.poll().inactive()
+    assert names == ["old"]
+    found = live.result(live.admin.pages.source.inactive(names))
     assert found.topics == {"old": ["a"]}
+    browser = Browser(live)
+    rows = elements(browser.get("/")).rows()
+    assert [row[0] for row in rows[1:]] == ["old inactive", "t", "u no answer"]
+    text = elements(browser.get("/topics/u")).first("main").text
+    assert "No nsqd that has this topic answers." in text
+    live.admin.stop()
+
+
+def test_under_a_base_path() -> None:
+    """Every link of every page leads there."""
+    live = Live(Cluster("t/c"), {"base_path": "adm/"})
+    browser = Browser(live)
+    for target in ("/adm", "/adm/topics/t", "/adm/nodes", "/adm/action?do=delete&topic=t"):
+        answer = browser.get(target)
+        assert answer.status == 200
+        page = elements(answer)
+        targets = [each["href"] for each in page.all if "href" in each.attributes]
+        targets += [each["src"] for each in page.named("script")]
+        targets += [each["action"] for each in page.named("form") if "action" in each.attributes]
+        assert [each for each in targets if not each.startswith(("/adm", "?", "#"))] == []
+        assert page.first("body").get("data-events") in ("/adm/events", "")
+    assert "Path=/adm;" in answer.headers["set-cookie"]
+    assert browser.get("/").status == 404
+    live.admin.stop()
+
+
+def test_a_login_file_holds_for_pages_and_api(tmp_path: Path) -> None:
+    """Who is in it may do what their role is for, with both."""
+    path = tmp_path / "login.toml"
+    secret = hash_secret("s", cost=2)
+    path.write_text(f'[users.ann]\nsecret = "{secret}"\nrole = "operate"\n')
+    live = Live(Cluster("t/c"), {"login_file": str(path)})
+    browser = Browser(live)
+    assert browser.get("/").headers["location"] == "/login?next=/"
+    assert ask(live.site, "GET", "/api/topics").status == 401
+    ann = basic("ann", "s")
+    assert browser.get("/topics/t", ann).status == 200
+    assert browser.get("/action?do=delete&topic=t", ann).status == 403
+    assert ask(live.site, "DELETE", "/api/topics/t", headers=ann).status == 403
+    assert ask(live.site, "GET", "/config/log_level", headers=ann).status == 403
     live.admin.stop()
 
 

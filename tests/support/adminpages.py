@@ -63,9 +63,9 @@ class FakeCluster:
         """The clients."""
         return self._answer(f"node {node}", Consumers(self.clients, self.warnings))
 
-    def inactive(self) -> Deferred[Inactive]:
+    def inactive(self, topics: list[str]) -> Deferred[Inactive]:
         """What nobody has."""
-        return self._answer("inactive", self.unknown)
+        return self._answer(f"inactive {topics}", self.unknown)
 
     def peek(
         self, topic: str, channel: str, nodes: list[str], state: str, limit: int, size: int

@@ -155,9 +155,6 @@
       }
     }
   });
-  document.addEventListener("change", function (event) {
-    if (event.target.matches(".filter select")) event.target.form.requestSubmit();
-  });
 
   if (source) {
     document.addEventListener("visibilitychange", function () {
