@@ -13,6 +13,7 @@ from nsqtx.broker.locality import FAR, LocalCounts, Locality, nearest
 from nsqtx.broker.quantile import LatencyWindow
 from nsqtx.broker.returned import DeferredMessages, RequeuedMessages, next_frame
 from nsqtx.broker.subscription import DELIVER_BYTES, Subscription
+from nsqtx.broker.takers import Takers
 from nsqtx.histogram import Histogram
 from nsqtx.interfaces import ChannelState, ISubscriber, Pending, StorageError
 from nsqtx.wire.frames import attempts_of, id_of, timestamp_of
@@ -82,7 +83,7 @@ class Channel:
     max_attempts: int = attrs.field(init=False)
     #: There once a consumer came whose distance matters (`nsqtx.broker.locality`).
     local: LocalCounts | None = None
-    _turn: int = 0
+    takers: Takers = attrs.Factory(Takers)
     _pumping: bool = False
 
     def __attrs_post_init__(self) -> None:
@@ -181,21 +182,17 @@ class Channel:
 
     def _round(self) -> bool:
         """Offer every consumer with room its share, once. True: there may be more to do."""
-        open_ = [s for s in self.subscriptions if s.room() > 0]
         available = len(self.backlog) + len(self.requeued)
-        if not open_ or not available:
+        if not available:
             return False
-        local = self.local
+        local, takers = self.local, self.takers
+        # More of them than there are messages are only asked where it matters how near they are.
+        open_ = takers.first(available if local is None else len(self.subscriptions))
+        if not open_:
+            return False
         if local is not None:
-            # The others are offered what is left in the next round.
-            open_ = nearest(open_)
-        share = available
-        if len(open_) > 1:
-            # Who is first changes from round to round, so that a single message finds all in turn.
-            self._turn += 1
-            turn = self._turn % len(open_)
-            open_ = open_[turn:] + open_[:turn]
-            share = -(-available // len(open_))
+            open_ = nearest(open_)  # the others are offered what is left in the next round
+        share = -(-available // len(open_))
         now = self.now()
         sent = 0
         for subscription in open_:
@@ -203,6 +200,7 @@ class Channel:
             if records:
                 sent += len(records)
                 subscription.deliver(records, now)
+                takers.served(subscription)
                 if local is not None:
                     local.add(subscription.locality, len(records), self.backlog.read_count)
         if not sent:
@@ -288,6 +286,7 @@ class Channel:
         if subscription not in self.subscriptions:
             return
         self.subscriptions.remove(subscription)
+        self.takers.remove(subscription)
         if subscription.in_flight:
             self.departed.append(subscription)
         if not self.subscriptions:
@@ -366,6 +365,7 @@ class Channel:
         self.dead_letters.clear()
         for owner in self.owners():
             owner.in_flight.clear()
+            self.takers.add(owner)
         self.departed.clear()
         self.changed()
 

@@ -53,10 +53,8 @@ class Subscription:
     #: 1..99: of a hundred messages about ``sample_rate + 1`` are delivered, the rest is dropped.
     sample_rate: int = 0
     locality: Locality = FAR
-    #: RDY: how many messages may be in flight.
-    ready: int = 0
-    #: The client does not read as fast as we write; nothing is sent until it does.
-    blocked: bool = False
+    _ready: int = 0
+    _blocked: bool = False
     #: Records by id, in the order of their deadlines.
     in_flight: dict[bytes, tuple[bytes, Delivery]] = attrs.Factory(dict)
     message_count: int = 0
@@ -64,9 +62,31 @@ class Subscription:
     requeue_count: int = 0
     _clamped: list[tuple[int, bytes]] = attrs.Factory(list)
 
+    @property
+    def ready(self) -> int:
+        """RDY: how many messages may be in flight."""
+        return self._ready
+
+    @ready.setter
+    def ready(self, count: int) -> None:
+        self._ready = count
+        if count:
+            self.channel.takers.add(self)
+
+    @property
+    def blocked(self) -> bool:
+        """The client does not read as fast as we write; nothing is sent until it does."""
+        return self._blocked
+
+    @blocked.setter
+    def blocked(self, blocked: bool) -> None:
+        self._blocked = blocked
+        if not blocked:
+            self.channel.takers.add(self)
+
     def room(self) -> int:
         """How many messages may be sent now; zero or less: none."""
-        return 0 if self.blocked else self.ready - len(self.in_flight)
+        return 0 if self._blocked else self._ready - len(self.in_flight)
 
     def deliver(self, records: list[bytes], now: int) -> None:
         """Send these records: in flight from here on."""
@@ -114,6 +134,7 @@ class Subscription:
                     break
                 except KeyError:
                     failed.append(id)
+        channel.takers.add(self)
         finished = len(ids) - len(failed)
         self.finish_count += finished
         channel.unsampled += finished
@@ -138,6 +159,7 @@ class Subscription:
         if entry is None:
             raise self.why_not(id)
         self.requeue_count += 1
+        self.channel.takers.add(self)
         self.channel.requeue(entry[0], delay)
 
     def touch(self, id: bytes, timeout: int) -> None:
@@ -191,6 +213,8 @@ class Subscription:
                 due.append(id)
         if self._clamped and self._clamped[0][0] <= now:
             due += self._take_clamped(now)
+        if due:
+            self.channel.takers.add(self)
         return [next_frame(in_flight.pop(id)[0]) for id in due]
 
     def _take_clamped(self, now: int) -> list[bytes]:
