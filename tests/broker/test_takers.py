@@ -11,7 +11,6 @@ from tests.support.brokers import SECOND, make_broker
 from tests.support.lists import ListStore
 from tests.support.subscribers import RecordingSubscriber
 
-
 EVENTS = ["publish", "join", "time", "empty", "leave", "rdy", "finish", "requeue", "block"]
 #: These come more often.
 EVENTS += ["publish", "finish"]
