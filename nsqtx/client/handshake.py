@@ -1,8 +1,9 @@
 """From a TCP connection to a usable one: IDENTIFY, TLS, compression, AUTH, SUB (client section 3).
 
-A conversation in a row, so a coroutine. nsqd's answer to IDENTIFY decides what follows; what was
-asked for and is not in it is an error, unless `ClientConfig.tls_optional`. The answer to SUB is
-waited for, so that a refusal is the failure of `connect` and not a later disconnection.
+A conversation in a row, so a coroutine. nsqd's answer to IDENTIFY decides what follows. TLS that
+was asked for and is not in it is an error, unless `ClientConfig.tls_optional`; without compression
+that nsqd does not offer it goes on. The answer to SUB is waited for, so that a refusal is the
+failure of `connect` and not a later disconnection.
 """
 
 from __future__ import annotations

@@ -172,6 +172,14 @@ def test_h5_all_in_one_segment_and_byte_by_byte(
     dial.close()
 
 
+def test_compression_that_is_not_offered(nsqd: ScriptedNsqd, network: Network) -> None:
+    """nsqd may have turned it off: the connection is made without."""
+    dial = Dial(nsqd, network, ("t", "c"), deflate=True)
+    assert dial.connection is not None
+    assert nsqd.connection.names() == [b"IDENTIFY", b"SUB"]
+    dial.close()
+
+
 def test_h6_a_secret_is_asked_for_and_there_is_none(nsqd: ScriptedNsqd, network: Network) -> None:
     """It fails with that reason, before SUB."""
     nsqd.answers[b"IDENTIFY"] = answer(auth_required=True)
