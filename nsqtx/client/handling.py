@@ -102,7 +102,11 @@ class Handling:
         """Handle what a read brought."""
         queue, running = self.queue, self.running
         for message in messages:
-            if queue or len(running) >= self._limit:
+            if self._stopped:
+                # By a handler that came before it.
+                source: Any = message.source
+                source.return_unhandled(message)
+            elif queue or len(running) >= self._limit:
                 queue.append(message)
                 if self._config.auto_touch:
                     self._touch_later(message)

@@ -355,18 +355,19 @@ class Reader(Service):
             self._ticking.stop()
         self.backoff.stop()
         self.ready.stop()
-        self._handling.stop()
         self.nsqds.stop()
+        # Before anything goes back, which nsqd would send us again.
         for source in list(self._sources.values()):
             source.drain()
+        self._handling.stop()
+        for source in list(self._sources.values()):
             self._handling.drop(source)
         await self._wait_for_handlers(timeout)
         ended = self.stats().counts
         self._handling.abandon()
         abandoned = self.stats().counts.requeued - ended.requeued
         if self._sources:
-            gone = self._wait_all_gone()
-            await gone.addTimeout(_FLUSH, self._reactor, lambda _, __: None)
+            await self._wait_all_gone().addTimeout(_FLUSH, self._reactor, lambda _, __: None)
         for connection in list(self._sources):
             connection.fail(NsqError("nsqd did not let go of it"))
         if self._sources:

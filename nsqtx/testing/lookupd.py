@@ -35,6 +35,8 @@ class FakeLookupd(Factory):
         self.waits = waits
         #: The paths, with queries, that were asked for.
         self.asked: list[str] = []
+        #: All of each request.
+        self.heads: list[bytes] = []
         #: Answered in place of what it knows: a status and a body; or ``silent``: nothing is.
         self.answer: tuple[int, bytes] | None = None
         self.silent = False
@@ -146,6 +148,7 @@ class _Request(Protocol):
             return
         path = self._data.split(b" ")[1].decode()
         self._lookupd.asked.append(path)
+        self._lookupd.heads.append(self._data)
         query = {name: values[0] for name, values in parse_qs(urlsplit(path).query).items()}
         self._topic = query.get("topic", "")
         wait = float(query.get("wait", "0"))
