@@ -88,7 +88,7 @@ def test_types_are_published() -> None:
     assert Path(nsqtx.__file__).with_name("py.typed").exists()
 
 
-@pytest.mark.parametrize("name", ["attrs", "klein", "prometheus-client", "twisted"])
+@pytest.mark.parametrize("name", ["attrs", "klein", "prometheus-client", "treq", "twisted"])
 def test_what_is_needed_is_declared(name: str) -> None:
     """With the lowest version that will do."""
     required = distribution("nsqtx").requires or []

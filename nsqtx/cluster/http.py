@@ -8,23 +8,19 @@ when plain HTTP is answered 403 with an ``https_port``, ask again there.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import attrs
+from hyperlink import EncodedURL
+from treq.client import HTTPClient
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.error import ConnectError, ConnectionClosed
 from twisted.internet.interfaces import IConsumer, IReactorTime
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
-from twisted.web.client import (
-    ContentDecoderAgent,
-    GzipDecoder,
-    RedirectAgent,
-    RequestTransmissionFailed,
-    ResponseDone,
-    ResponseFailed,
-)
+from twisted.web.client import RequestTransmissionFailed, ResponseDone, ResponseFailed
 from twisted.web.error import SchemeNotSupported
 from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
@@ -186,6 +182,14 @@ class Answer:
         return ApiError(text, method=self.method, url=url, query=query, body=self.body)
 
 
+class _EncodedUrl(EncodedURL):
+    """A URL for treq that is as it is to be sent. treq would encode its host as a name, again,
+    which an IPv6 address is not."""
+
+    def to_uri(self) -> _EncodedUrl:
+        return self
+
+
 class ApiClient:
     """Asks daemons.
 
@@ -202,9 +206,10 @@ class ApiClient:
         max_size: int = 16 * 1024 * 1024,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        # Not treq's client: it cannot take a URL with an IPv6 address, and keeps cookies.
-        self._agent = RedirectAgent(ContentDecoderAgent(agent, [(b"gzip", GzipDecoder)]))
-        self._clock = clock
+        # Daemons give no cookies, and whoever stands before them shall get none back.
+        cookies: Any = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
+        self._http = HTTPClient(agent, cookies)
+        self._clock: Any = clock
         self._timeout = timeout
         self._max_size = max_size
         self._headers = {"Accept": ACCEPT, **(headers or {})}
@@ -268,7 +273,9 @@ class ApiClient:
             every.setRawHeaders(name, [value])
         body = None if data is None else BodyBytes(data)
         try:
-            response = await self._agent.request(method.encode(), url.encode(), every, body)
+            response = await self._http.request(
+                method, _EncodedUrl.from_text(url), headers=every, data=body, reactor=self._clock
+            )
             return response, await read_body(response, self._max_size)
         except ApiError as error:
             raise failed(method, url, str(error)) from None

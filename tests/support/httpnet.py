@@ -42,7 +42,9 @@ class HttpNet:
 
     def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:
         """Where the agent connects. HTTPS is taken for granted: what flows is plain."""
-        return _Endpoint(self, f"{uri.scheme.decode()}://{uri.netloc.decode()}")
+        # A URL need not say a port that its scheme has.
+        host = uri.netloc.decode().removesuffix(f":{uri.port}")
+        return _Endpoint(self, f"{uri.scheme.decode()}://{host}:{uri.port}")
 
     def connect(self, place: str, factory: IProtocolFactory) -> Deferred[Any]:
         """Connect a client's protocol, or refuse."""
