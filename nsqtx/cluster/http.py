@@ -293,6 +293,8 @@ _CONNECTION = (
     ResponseFailed,
     SchemeNotSupported,
     OSError,
+    # A name of a host that can be none: too long, or not to be written in a request.
+    ValueError,
 )
 
 

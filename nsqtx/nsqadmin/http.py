@@ -20,12 +20,14 @@ from nsqtx.nsqadmin.api_config import add_config_routes
 from nsqtx.nsqadmin.api_read import add_read_routes
 from nsqtx.nsqadmin.gate import Gate
 from nsqtx.nsqadmin.graphite import add_graphite_routes
+from nsqtx.nsqadmin.openapi import OPERATIONS
 from nsqtx.nsqadmin.page import Pages
 from nsqtx.nsqadmin.pages import add_page_routes
 from nsqtx.nsqadmin.roles import Role, may
 from nsqtx.web.api import ApiError, answer_errors, plain
 from nsqtx.web.base import UnderBase
 from nsqtx.web.compression import Compressing
+from nsqtx.web.openapi import add_openapi_route
 from nsqtx.web.site import ApiRequest, ApiSite
 
 if TYPE_CHECKING:
@@ -91,6 +93,7 @@ class AdminApi:
     add_graphite_routes(app)
     add_config_routes(app)
     add_page_routes(app)
+    add_openapi_route(app, "nsqadmin", OPERATIONS)
     routes = answer_errors(app)
 
 

@@ -98,8 +98,8 @@ class Operation:
     """What a method on a path does.
 
     ``path`` is Klein's. ``body`` are kinds of bodies with their schemas, ``answer`` the same of the
-    answer 200 (none: it is empty), ``errors`` the tokens of NSQ by status, ``refusal`` statuses
-    that are answered by plain text.
+    answer 200 (none: it is empty), ``errors`` the tokens of NSQ by status. ``reasons`` are statuses
+    with any text where others have a token, ``refusal`` those that are answered by plain text.
     """
 
     method: str
@@ -109,6 +109,7 @@ class Operation:
     body: Mapping[str, Schema] = attrs.field(factory=dict)
     answer: Mapping[str, Schema] = attrs.field(factory=dict)
     errors: Mapping[int, tuple[str, ...]] = attrs.field(factory=dict)
+    reasons: tuple[int, ...] = ()
     refusal: tuple[int, ...] = ()
     tag: str = ""
 
@@ -137,11 +138,15 @@ class Operation:
                 "description": ", ".join(tokens),
                 "content": _content({JSON: message}),
             }
-        for status in self.refusal:
-            responses[str(status)] = {
-                "description": "The reason, as text.",
-                "content": _content({PLAIN: TEXT}),
-            }
+        for statuses, content in (
+            (self.reasons, {JSON: record(message=TEXT)}),
+            (self.refusal, {PLAIN: TEXT}),
+        ):
+            for status in statuses:
+                responses[str(status)] = {
+                    "description": "The reason.",
+                    "content": _content(content),
+                }
         return responses
 
 
@@ -169,7 +174,8 @@ def document(title: str, operations: Iterable[Operation]) -> dict[str, Any]:
             "summary": f"As of NSQ {NSQ_VERSION}",
             "license": {"name": "MIT", "identifier": "MIT"},
         },
-        "servers": [{"url": "/"}],
+        # Where the document is: nsqadmin may be under a path.
+        "servers": [{"url": "./"}],
         "paths": paths,
     }
 

@@ -10,7 +10,9 @@ from treq.testing import RequestTraversalAgent
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.error import ConnectionRefusedError
 from twisted.internet.task import Clock
+from twisted.internet.testing import MemoryReactorClock
 from twisted.python.failure import Failure
+from twisted.web.client import Agent
 from twisted.web.iweb import IAgent
 from zope.interface import implementer
 
@@ -155,4 +157,17 @@ def test_nobody_there(clock: Clock) -> None:
     assert isinstance(error, ApiError)
     assert isinstance(error.__cause__, ConnectionRefusedError)
     assert str(error) == "GET http://h:1/: Connection was refused by other side"
+    assert not clock.getDelayedCalls()
+
+
+@pytest.mark.parametrize("host", ["a..b", "x" * 80])
+def test_a_host_that_can_be_none(clock: Clock, host: str) -> None:
+    """Twisted's agent refuses it by another exception; it is nobody who answers, all the same."""
+    reactor = MemoryReactorClock()
+    outcome: list[Any] = []
+    client = ApiClient(Agent(reactor), clock, 5.0)
+    client.get_json(f"http://{host}:1/").addErrback(outcome.append)
+    error = outcome[0].value
+    assert isinstance(error, ApiError)
+    assert host in str(error)
     assert not clock.getDelayedCalls()
