@@ -79,7 +79,7 @@ def _form(
     return pages.render(
         request,
         "login.html",
-        active="",
+        active="login",
         next=back if pages.urls.is_ours(back) else "",
         problem=problem,
         form_token=pages.tokens.issue(request, pages.urls.home),

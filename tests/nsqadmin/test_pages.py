@@ -243,7 +243,7 @@ def test_nodes(new_admin: NewAdmin) -> None:
     page = elements(Browser(new_admin()).get("/nodes"))
     assert page.rows()[1] == [
         "host1", "10.0.0.1:4151", "4150", "1.3.0", "–", "1 of 2lookup1:4161/10.0.0.1:5000",
-        "628", "–", "4", "2 orders events",
+        "628", "–", "4", "2 topics orders events",
     ]  # fmt: skip
     tags = [each for each in page.named("a") if each.get("class") == "tag warn"]
     assert [(each.text, each["title"]) for each in tags] == [("orders", "tombstoned on this node")]
