@@ -35,7 +35,7 @@ class Handlers:
         self.waiting.pop(0).callback(None)
 
 
-def test_s1_in_order() -> None:
+def test_stop_1_in_order() -> None:
     """S1: CLS, what waits goes back, what runs is finished, then the connection is closed."""
     handlers = Handlers()
     with Reading(handlers, max_in_flight=7, concurrency=3) as reading:
@@ -56,7 +56,7 @@ def test_s1_in_order() -> None:
         assert reading.reactor.seconds() == 10
 
 
-def test_s1_what_comes_late_goes_back() -> None:
+def test_stop_1_what_comes_late_goes_back() -> None:
     """S1: a message that was under way when CLS was sent."""
     with Reading(max_in_flight=2) as reading:
         reading.put(b"a")
@@ -67,7 +67,7 @@ def test_s1_what_comes_late_goes_back() -> None:
         reading.finish()
 
 
-def test_s2_time_is_up() -> None:
+def test_stop_2_time_is_up() -> None:
     """S2: handlers are cancelled, their messages go back, and the report says how many."""
     handlers = Handlers()
     with Reading(handlers, max_in_flight=3, drain_timeout=5) as reading:
@@ -81,7 +81,7 @@ def test_s2_time_is_up() -> None:
         assert reading.sent()[-3:] == ["FIN 1", "REQ 2 0", "REQ 3 0"]
 
 
-def test_s2_a_handler_that_cannot_be_cancelled() -> None:
+def test_stop_2_a_handler_that_cannot_be_cancelled() -> None:
     """S2: its message goes back all the same, and what it says afterwards means nothing."""
     waiting: Deferred[None] = Deferred(lambda _: None)
 
@@ -102,7 +102,7 @@ def test_s2_a_handler_that_cannot_be_cancelled() -> None:
         assert reading.sent()[-1] == "REQ 1 0"
 
 
-def test_s2_a_handler_that_finishes_when_cancelled() -> None:
+def test_stop_2_a_handler_that_finishes_when_cancelled() -> None:
     """S2: then nothing was abandoned."""
 
     async def handle(message: Message) -> None:
@@ -116,7 +116,7 @@ def test_s2_a_handler_that_finishes_when_cancelled() -> None:
         assert reading.reactor.wait_for(reading.reader.stopService()) == DrainReport(1, 0, 0)
 
 
-def test_s2_what_was_to_be_answered_by_hand() -> None:
+def test_stop_2_what_was_to_be_answered_by_hand() -> None:
     """S2: the Reader waits for it as for a handler, and gives it back in the end."""
     with Reading(drain_timeout=5) as reading:
         reading.put(b"x")
@@ -125,7 +125,7 @@ def test_s2_what_was_to_be_answered_by_hand() -> None:
 
 
 @pytest.mark.parametrize("trouble", ["no answer to CLS", "stalled", "lost", "lost meanwhile"])
-def test_s3_it_ends_anyway(trouble: str) -> None:
+def test_stop_3_it_ends_anyway(trouble: str) -> None:
     """S3: whatever nsqd does in the drain, it is over soon after the limit."""
     handlers = Handlers()
     with Reading(handlers, max_in_flight=2, drain_timeout=5) as reading:
@@ -147,7 +147,7 @@ def test_s3_it_ends_anyway(trouble: str) -> None:
         assert reading.reactor.seconds() <= 5 + 2 + 1
 
 
-def test_s4_twice() -> None:
+def test_stop_4_twice() -> None:
     """S4: the second call joins the first; both get the report."""
     handlers = Handlers()
     with Reading(handlers) as reading:
@@ -159,7 +159,7 @@ def test_s4_twice() -> None:
         assert reading.reactor.wait_for(reading.reader.stopService()) == reports[0]
 
 
-def test_s4_sooner() -> None:
+def test_stop_4_sooner() -> None:
     """S4: a second call with less time makes the drain shorter, never longer."""
     handlers = Handlers()
     with Reading(handlers, drain_timeout=30) as reading:
@@ -172,7 +172,7 @@ def test_s4_sooner() -> None:
         assert reading.reactor.seconds() == 5
 
 
-def test_s4_at_once() -> None:
+def test_stop_4_at_once() -> None:
     """S4: with no time at all, handlers are cancelled at once."""
     handlers = Handlers()
     with Reading(handlers) as reading:
@@ -182,7 +182,7 @@ def test_s4_at_once() -> None:
 
 
 @pytest.mark.parametrize("started", [False, True])
-def test_s4_before_anything(started: bool) -> None:
+def test_stop_4_before_anything(started: bool) -> None:
     """S4: a Reader that is not started, or not connected, stops at once, and for good."""
     reading = Reading()
     if started:
@@ -196,7 +196,7 @@ def test_s4_before_anything(started: bool) -> None:
     reading.stop()
 
 
-def test_s4_in_a_block() -> None:
+def test_stop_4_in_a_block() -> None:
     """S4: no timer of backoff stays."""
     with Reading() as reading:
         reading.put(b"x")
