@@ -2,10 +2,10 @@
 
 All nsqlookupd are asked in each *round*, at the same time, and what they name is put together, so
 that one that is down, or sees only a part of the cluster, hides nobody. A round follows the other
-at the interval plus a random part of it; sooner when a connection was lost (`poll_soon`), and when
-an nsqlookupd that can wait for news has some. For that there is a *watch* on each that offers it:
-a request that is answered when the producers of the topic change. It only says that it is time for
-a round.
+at the interval plus a random part of it; sooner when a connection was lost (`poll_soon`), when all
+of them failed, and when one that can wait for news has some. For that there is a *watch* on each
+that offers it: a request that is answered when the producers of the topic change. It only says that
+it is time for a round.
 
 A round is *complete* if everyone was asked and answered. Only then does it mean anything that an
 nsqd is not named.
@@ -191,7 +191,7 @@ class Discovery:
             asked.cancel()
 
     def poll_soon(self) -> None:
-        """A connection was lost: have a round now, unless there was one just before.
+        """A connection was lost, or all failed: have a round now, unless there was one just before.
 
         The more often this happens, the longer the distance, up to the interval: an nsqd that is
         named but cannot be reached must not have us ask without end.
@@ -236,6 +236,9 @@ class Discovery:
         if self._wanted is not None:
             self._poll_at(self._wanted)
         if every:
+            if all(asked.reason for asked in every):
+                # Nobody knows anything: they may be starting.
+                self.poll_soon()
             for asked in every:
                 self._watch_if_offered(asked)
             self._report(every, over=True)

@@ -13,8 +13,8 @@ from typing import Any
 
 import attrs
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.endpoints import connectProtocol
 from twisted.internet.interfaces import IReactorTime
+from twisted.internet.protocol import Factory
 
 from nsqtx.client.addresses import endpoint_for, host_of
 from nsqtx.client.config import ClientConfig, ReaderConfig
@@ -58,7 +58,7 @@ async def _connect(
 
     try:
         where = endpoint_for(reactor, address, config.dial_timeout, config.local_addr)
-        await connectProtocol(where, connection)
+        await where.connect(_Once(connection))
         talking = Deferred.fromCoroutine(_talk(connection, config, subscribe))
         await talking.addTimeout(timeout, clock, onTimeoutCancel=too_late)
     except CancelledError:
@@ -72,6 +72,18 @@ async def _connect(
         raise ConnectError(address, _reason(error)) from error
     connection.handshaken()
     return connection
+
+
+class _Once(Factory):
+    """For one connection, whose beginning and end are told by others."""
+
+    noisy = False
+
+    def __init__(self, connection: NsqdConnection) -> None:
+        self._connection = connection
+
+    def buildProtocol(self, addr: Any) -> NsqdConnection:
+        return self._connection
 
 
 def _abandon(connection: NsqdConnection) -> None:

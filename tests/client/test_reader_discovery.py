@@ -218,6 +218,50 @@ def test_addresses_can_be_changed() -> None:
                 fleet.add_nsqd(bad)
 
 
+def test_an_address_that_was_found_and_is_given() -> None:
+    """It is kept from then on, whatever nsqlookupd says."""
+    with Reading(nsqds=1, lookupds=1) as reading:
+        (lookupd,) = reading.lookupds
+        lookupd.set("t", *addresses(reading, 0))
+        reading.advance(100)
+        reading.reader.nsqds.add_nsqd(reading.nsqds[0].address)
+        lookupd.set("t")
+        reading.connection.drop()
+        reading.advance(5)
+        assert connected(reading) == [1]
+        assert len(reading.nsqds[0].connections) == 2
+
+
+def test_an_address_that_is_removed_and_given_again() -> None:
+    """What runs there ends on the old connection, then there is a new one."""
+    with Reading(nsqds=1) as reading:
+        reading.put(b"x")
+        (address,) = addresses(reading, 0)
+        reading.reader.nsqds.remove_nsqd(address)
+        reading.reader.nsqds.add_nsqd(address)
+        reading.advance(5)
+        assert len(reading.nsqds[0].connections) == 1
+        reading.finish()
+        reading.advance(1)
+        assert connected(reading) == [1]
+        assert len(reading.nsqds[0].connections) == 2
+        assert reading.nsqds[0].channel("t", "c").finished == [b"x"]
+
+
+def test_nsqlookupd_that_was_away() -> None:
+    """When all of them fail, they are asked again soon, not only after the interval."""
+    with Reading(nsqds=1, lookupds=1) as reading:
+        (lookupd,) = reading.lookupds
+        lookupd.set("t", *addresses(reading, 0))
+        lookupd.stop()
+        reading.reader.nsqds.remove_lookupd(lookupd.address)
+        reading.reader.nsqds.add_lookupd(lookupd.address)
+        reading.advance(20)
+        lookupd.start()
+        reading.advance(20)
+        assert connected(reading) == [1]
+
+
 def test_found_addresses_are_chosen_and_translated() -> None:
     """What nsqlookupd names may be reached elsewhere, and some of it may be left out."""
 

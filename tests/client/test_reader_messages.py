@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from twisted.internet.defer import Deferred, fail, succeed
 
-from nsqtx.client import AlreadyAnswered, Message, Requeue
+from nsqtx.client import AlreadyAnswered, ConfigError, Message, Requeue
 from nsqtx.client.errors import NsqError
 from nsqtx.client.events import AnswerLost, Disconnected, GaveUp, HandlerFailed, TouchLimit
 from tests.client.conftest import Failures
@@ -144,6 +144,35 @@ def test_m3_a_dead_letter_is_published_first() -> None:
         assert reading.sent()[-1] == "PUB dead"
         reading.connection.respond()
         assert reading.sent()[-1] == "FIN 1"
+
+
+def test_m3_a_dead_letter_by_a_writer() -> None:
+    """M3: FIN when the Writer says that it is published; a hook that takes its time comes first."""
+    hooked: Deferred[None] = Deferred()
+    published: Deferred[bytes] = Deferred()
+    given: list[tuple[str, bytes]] = []
+
+    class SlowWriter:
+        def publish(self, topic: str, body: bytes) -> Deferred[bytes]:
+            given.append((topic, body))
+            return published
+
+    settings = {"dead_letter_writer": SlowWriter(), "giving_up": lambda _: hooked}
+    with Reading(max_attempts=1, dead_letter_topic="dead", reader=settings) as reading:
+        reading.connection.message(b"x", attempts=2)
+        reading.reactor.settle()
+        assert given == []
+        hooked.callback(None)
+        assert given == [("dead", b"x")]
+        assert reading.sent() == ["RDY 1"]
+        published.callback(b"OK")
+        assert reading.sent() == ["FIN 1"]
+
+
+def test_m3_no_topic_for_dead_letters() -> None:
+    """M3: a name that cannot be is refused when the Reader is made."""
+    with pytest.raises(ConfigError, match="dead_letter_topic"):
+        Reading(dead_letter_topic="a b")
 
 
 class RefusingWriter:
