@@ -11,7 +11,7 @@ import base64
 import binascii
 import hmac
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -56,10 +56,15 @@ class TooManyAttempts(Exception):
 
 
 class Login:
-    """Knows the accounts, the sessions, and whom it has seen lately."""
+    """Knows the accounts, the sessions, and whom it has seen lately.
 
-    def __init__(self, file: LoginFile, clock: IReactorTime, run_in_thread: RunInThread) -> None:
-        self.file = file
+    :param file: gives what the login file says at that moment.
+    """
+
+    def __init__(
+        self, file: Callable[[], LoginFile], clock: IReactorTime, run_in_thread: RunInThread
+    ) -> None:
+        self._file = file
         self.sessions = Sessions(clock)
         self._clock = clock
         self._run_in_thread = run_in_thread
@@ -72,6 +77,11 @@ class Login:
             COST, BLOCK, PARALLEL, secrets.token_bytes(16), secrets.token_bytes(32)
         )
 
+    @property
+    def file(self) -> LoginFile:
+        """Who there is."""
+        return self._file()
+
     def identify(self, request: ApiRequest) -> Deferred[Identity]:
         """Who makes the request, by what it brings.
 
@@ -83,34 +93,39 @@ class Login:
         scheme, _, given = (request.getHeader("authorization") or "").partition(" ")
         if scheme.lower() == "basic":
             name, secret = _pair(_decoded(given))
-            return _identity(await self._check(self.file.users, name, secret, _peer(request)))
+            return _identity(await self._check("users", name, secret, _peer(request)))
         if scheme.lower() == "bearer":
             name, secret = _pair(given.strip())
-            return _identity(await self._check(self.file.tokens, name, secret, _peer(request)))
+            return _identity(await self._check("tokens", name, secret, _peer(request)))
         session = read_cookie(request, SESSION_COOKIE)
-        found = self.sessions.find(session) if session else None
-        return found or Identity(role=self.file.anonymous)
+        account = self.sessions.find(session) if session else None
+        if account is None or self.file.users.get(account.name) != account:
+            # A session ends with the account that it was opened for.
+            self.sessions.close(session)
+            return Identity(role=self.file.anonymous)
+        return Identity(account.name, account.role, session)
 
     def log_in(self, name: str, secret: str, peer: str) -> Deferred[Identity]:
         """Begin a session of a user.
 
         Fails with `WrongCredentials` or `TooManyAttempts`.
         """
-        checking = Deferred.fromCoroutine(self._check(self.file.users, name, secret, peer))
-        return checking.addCallback(self.sessions.open)
+        checking = Deferred.fromCoroutine(self._check("users", name, secret, peer))
+        return checking.addCallback(self._open)
 
-    async def _check(
-        self, accounts: Mapping[str, Account], name: str, secret: str, peer: str
-    ) -> Account:
-        kind = b"u" if accounts is self.file.users else b"t"
-        sent = b"\0".join((kind, _bytes(name), _bytes(secret)))
+    def _open(self, account: Account) -> Identity:
+        return Identity(account.name, account.role, self.sessions.open(account))
+
+    async def _check(self, kind: str, name: str, secret: str, peer: str) -> Account:
+        accounts = self.file.users if kind == "users" else self.file.tokens
+        account = accounts.get(name)
+        sent = b"\0".join(_bytes(each) for each in (kind, name, secret))
         mark = hmac.digest(self._key, sent, "sha256")
         until, known = self._seen.get(mark, (0.0, None))
-        if known is not None and until > self._clock.seconds():
+        if known is not None and known == account and until > self._clock.seconds():
             return known
         if self._locked(peer, name) or len(self._checks.waiting) >= MAX_WAITING:
             raise TooManyAttempts
-        account = accounts.get(name)
         hashed = account.secret if account is not None else self._nobody
         right = await self._checks.run(partial(self._run_in_thread, hashed.matches, secret))
         if account is None or not right:

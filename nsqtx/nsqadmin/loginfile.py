@@ -18,16 +18,24 @@ A user logs in with name and password, in the form or by HTTP Basic. A token is 
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Mapping
 from typing import Any
 
 import attrs
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
 
 from nsqtx.nsqadmin.hashing import HashedSecret
 from nsqtx.nsqadmin.roles import Role, parse_role
 
-__all__ = ["Account", "LoginFile", "LoginFileError", "read_login_file"]
+__all__ = ["Account", "LoginFile", "LoginFileError", "WatchedLoginFile", "read_login_file"]
+
+log = Logger(namespace="nsqadmin.login")
+
+#: How often it is looked at whether the file was changed, in seconds.
+LOOK = 5.0
 
 
 class LoginFileError(Exception):
@@ -67,6 +75,48 @@ def read_login_file(path: str) -> LoginFile:
         return _parsed(document)
     except ValueError as error:
         raise LoginFileError(f"{path}: {error}") from None
+
+
+class WatchedLoginFile:
+    """The login file as it is now: one that was changed counts within `LOOK` seconds.
+
+    One that cannot be used any more does not count, and the log says so.
+
+    :raises LoginFileError: it cannot be used from the beginning.
+    """
+
+    def __init__(self, path: str, clock: IReactorTime) -> None:
+        self._path = path
+        self._clock = clock
+        self._looked = clock.seconds()
+        self._seen = self._look()
+        self._file = read_login_file(path)
+
+    def current(self) -> LoginFile:
+        """What it says."""
+        now = self._clock.seconds()
+        if now - self._looked >= LOOK:
+            self._looked = now
+            seen = self._look()
+            if seen != self._seen:
+                self._seen = seen
+                self._read_again()
+        return self._file
+
+    def _read_again(self) -> None:
+        try:
+            self._file = read_login_file(self._path)
+        except LoginFileError as error:
+            log.error("the login file is not used, what it said before is: {error}", error=error)
+        else:
+            log.info("the login file was changed: {path}", path=self._path)
+
+    def _look(self) -> tuple[int, int, int] | None:
+        try:
+            found = os.stat(self._path)
+        except OSError:
+            return None
+        return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 def _parsed(document: dict[str, Any]) -> LoginFile:

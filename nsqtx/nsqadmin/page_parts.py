@@ -16,7 +16,7 @@ from nsqtx.nsqadmin.graphs import Graphs
 from nsqtx.nsqadmin.history import History
 from nsqtx.nsqadmin.live_cluster import LiveCluster
 from nsqtx.nsqadmin.login import Login, RunInThread
-from nsqtx.nsqadmin.loginfile import read_login_file
+from nsqtx.nsqadmin.loginfile import WatchedLoginFile
 from nsqtx.nsqadmin.options import NsqadminOptions
 from nsqtx.nsqadmin.page import Pages
 from nsqtx.nsqadmin.poller import Poller
@@ -49,7 +49,8 @@ class PageParts:
         self._streams = EventStreams(self._poller, clock, options.max_browsers)
         login = None
         if options.login_file:
-            login = Login(read_login_file(options.login_file), clock, run_in_thread)
+            file = WatchedLoginFile(options.login_file, clock)
+            login = Login(file.current, clock, run_in_thread)
         self.pages = Pages(
             source,
             self._poller,

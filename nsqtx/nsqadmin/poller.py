@@ -192,10 +192,14 @@ class SharedAnswers:
         self._answers.clear()
 
     def _keep(self, answer: Any, key: Hashable) -> Any:
+        now = self._clock.seconds()
         self._answers.pop(key, None)
-        self._answers[key] = (self._clock.seconds(), answer)
-        while len(self._answers) > MAX_SHARED:
-            del self._answers[next(iter(self._answers))]
+        self._answers[key] = (now, answer)
+        while self._answers:
+            oldest = next(iter(self._answers))
+            if len(self._answers) <= MAX_SHARED and now - self._answers[oldest][0] < self._lasts:
+                break
+            del self._answers[oldest]
         return answer
 
     def _tell(self, result: Any, key: Hashable) -> None:

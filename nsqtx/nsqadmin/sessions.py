@@ -8,7 +8,6 @@ import attrs
 from twisted.internet.interfaces import IReactorTime
 
 from nsqtx.nsqadmin.loginfile import Account
-from nsqtx.nsqadmin.roles import Identity
 
 __all__ = ["Sessions"]
 
@@ -34,16 +33,16 @@ class Sessions:
         # In the order of use.
         self._sessions: dict[str, _Session] = {}
 
-    def open(self, account: Account) -> Identity:
-        """Begin a session."""
+    def open(self, account: Account) -> str:
+        """Begin a session; its id."""
         now = self._clock.seconds()
         id = secrets.token_urlsafe(32)
         self._sessions[id] = _Session(account, now, now)
         while len(self._sessions) > MAX_SESSIONS:
             del self._sessions[next(iter(self._sessions))]
-        return Identity(account.name, account.role, id)
+        return id
 
-    def find(self, id: str) -> Identity | None:
+    def find(self, id: str) -> Account | None:
         """Whose session it is; None: it has ended, or never was."""
         session = self._sessions.pop(id, None)
         now = self._clock.seconds()
@@ -51,7 +50,7 @@ class Sessions:
             return None
         session.used = now
         self._sessions[id] = session
-        return Identity(session.account.name, session.account.role, id)
+        return session.account
 
     def close(self, id: str) -> None:
         """End a session."""

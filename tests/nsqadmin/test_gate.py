@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import attrs
 import pytest
 from twisted.internet.task import Clock
 
-from nsqtx.nsqadmin.login import SESSION_COOKIE
+from nsqtx.nsqadmin.login import SESSION_COOKIE, Login
+from nsqtx.nsqadmin.loginfile import LoginFile
 from nsqtx.nsqadmin.roles import Role
 from tests.support.gated import Threads, ask, basic, bearer, gated, login_of, people
 from tests.support.http import Response
@@ -175,16 +177,34 @@ def test_a_session() -> None:
     def status(session: str) -> int:
         return ask(site, headers={"Cookie": f"a=b; {SESSION_COOKIE}={session}"}).status
 
-    assert status(who.session) == 200
+    assert status(who) == 200
     assert status("guess") == 401
     for _ in range(14):
         clock.advance(12 * 3600)
-        assert status(who.session) == 200
+        assert status(who) == 200
     clock.advance(1)
-    assert status(who.session) == 401
+    assert status(who) == 401
     idle = login.sessions.open(login.file.users["view"])
     clock.advance(12 * 3600 + 1)
-    assert status(idle.session) == 401
+    assert status(idle) == 401
     closed = login.sessions.open(login.file.users["view"])
-    login.sessions.close(closed.session)
-    assert status(closed.session) == 401
+    login.sessions.close(closed)
+    assert status(closed) == 401
+
+
+def test_an_account_that_is_gone_is_nobody() -> None:
+    """Its sessions end, and credentials that are remembered are no use; so it is with a role that
+    was changed."""
+    files = [people()]
+    login = Login(lambda: files[-1], Clock(), Threads())
+    site = gated(login)
+    session = {"Cookie": f"{SESSION_COOKIE}={login.sessions.open(files[0].users['admin'])}"}
+    sent = basic("admin", "admin-secret")
+    assert said(ask(site, headers=session)) == (200, "admin ADMIN")
+    assert said(ask(site, headers=sent)) == (200, "admin ADMIN")
+    lesser = attrs.evolve(files[0].users["admin"], role=Role.VIEW)
+    files.append(LoginFile({"admin": lesser}))
+    assert ask(site, headers=session).status == 401
+    assert said(ask(site, headers=sent)) == (200, "admin VIEW")
+    files.append(LoginFile({"somebody": lesser}))
+    assert ask(site, headers=sent).status == 401

@@ -7,11 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from twisted.internet.task import Clock
 
 from nsqtx.nsqadmin import hashing
 from nsqtx.nsqadmin.hashing import HashedSecret, hash_secret
-from nsqtx.nsqadmin.loginfile import LoginFileError, read_login_file
+from nsqtx.nsqadmin.loginfile import LoginFileError, WatchedLoginFile, read_login_file
 from nsqtx.nsqadmin.roles import Role, may
+from tests.support.logged import Logged
 
 HASH = str(hash_secret("s", cost=2))
 
@@ -95,6 +97,29 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     """It is named."""
     with pytest.raises(LoginFileError, match="nothing"):
         read_login_file(str(tmp_path / "nothing.toml"))
+
+
+def test_a_file_that_is_changed_counts(tmp_path: Path) -> None:
+    """Within seconds, unless it cannot be used: then it is as before, and the log says why."""
+    path = tmp_path / "login.toml"
+    path.write_text(f'[users.ann]\nsecret = "{HASH}"\nrole = "admin"\n')
+    clock = Clock()
+    file = WatchedLoginFile(str(path), clock)
+    path.write_text(f'[users.bob]\nsecret = "{HASH}"\nrole = "operate"\n')
+    clock.advance(4)
+    assert list(file.current().users) == ["ann"]
+    clock.advance(1)
+    assert list(file.current().users) == ["bob"]
+    path.write_text("nonsense")
+    clock.advance(5)
+    with Logged() as log:
+        assert list(file.current().users) == ["bob"]
+        clock.advance(5)
+        file.current()
+    assert [line[:30] for line in log.lines] == ["E the login file is not used, "]
+    path.unlink()
+    clock.advance(5)
+    assert list(file.current().users) == ["bob"]
 
 
 def test_roles_are_steps() -> None:

@@ -48,7 +48,8 @@ def login_of(
     file: LoginFile | None = None, clock: Clock | None = None, threads: Any = None
 ) -> Login:
     """A login without threads."""
-    return Login(file or people(), clock or Clock(), threads or Threads())
+    known = file or people()
+    return Login(lambda: known, clock or Clock(), threads or Threads())
 
 
 class WhoResource(Resource):
