@@ -31,7 +31,7 @@ class BlockingThread:
         if self._thread is None:
             self._thread = Thread(target=self._run, daemon=True)
             self._thread.start()
-        done: Deferred[T] = Deferred(lambda _: None)
+        done: Deferred[T] = Deferred()
         self._calls.put((function, done))
         return done
 

@@ -85,11 +85,10 @@ def test_so_many_of_all_topics() -> None:
 
 
 def test_nobody_reads_any_more() -> None:
-    """Nothing is finished."""
+    """All goes back, also what comes later."""
     terminal = Terminal()
     terminal.error = BrokenPipeError(32, "Broken pipe")
-    messages = terminal.receive(b"a")
-    assert answers(messages) == "-"
+    assert answers(terminal.receive(b"a") + terminal.receive(b"b")) == "REQ REQ"
     assert terminal.ended == ["ERROR: failed to write to os.Stdout - [Errno 32] Broken pipe"]
 
 

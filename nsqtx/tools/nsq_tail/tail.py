@@ -7,6 +7,7 @@ from typing import Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 __all__ = ["ShownMessage", "Tail", "TopicTail", "Write"]
 
@@ -29,11 +30,15 @@ class ShownMessage(Protocol):
         """REQ."""
 
 
+#: Lines, and the messages that they show.
+Waiting = list[tuple[bytes, ShownMessage]]
+
+
 class Tail:
     """Writes messages in the order in which they came, and finishes those that were written.
 
-    After ``limit`` of them, if it is not 0, ``done`` is called. What else has come by then goes
-    back to nsqd. ``failed`` is called with the reason when nothing more can be written.
+    After ``limit`` of them, if it is not 0, ``done`` is called. ``failed`` is called with the
+    reason when nothing more can be written. What is not shown then goes back to nsqd.
     """
 
     def __init__(
@@ -47,7 +52,7 @@ class Tail:
         self._left = limit or 2**62
         self._done = done
         self._failed = failed
-        self._waiting: list[tuple[bytes, ShownMessage]] = []
+        self._waiting: Waiting = []
         self._writing = False
 
     def take(self, line: bytes, message: ShownMessage) -> None:
@@ -60,23 +65,18 @@ class Tail:
             return
         waiting, self._waiting = self._waiting, []
         shown, rest = waiting[: self._left], waiting[self._left :]
-        for _, message in rest:
-            if not message.answered:
-                message.requeue(0.0, False)
+        _give_back(rest)
         if not shown:
             return
         self._left -= len(shown)
         self._writing = True
         written = self._write(b"".join([line for line, _ in shown]))
         written.addCallbacks(
-            lambda _: self._written(shown),
-            lambda failure: self._failed(
-                f"ERROR: failed to write to os.Stdout - {failure.getErrorMessage()}"
-            ),
+            lambda _: self._written(shown), lambda failure: self._broken(shown, failure)
         )
         written.addErrback(lambda failure: log.failure("a bug", failure))
 
-    def _written(self, shown: list[tuple[bytes, ShownMessage]]) -> None:
+    def _written(self, shown: Waiting) -> None:
         self._writing = False
         for _, message in shown:
             if not message.answered:
@@ -84,6 +84,19 @@ class Tail:
         if not self._left:
             self._done()
         self.flush()
+
+    def _broken(self, shown: Waiting, failure: Failure) -> None:
+        self._left = 0
+        self._writing = False
+        _give_back(shown)
+        self._failed(f"ERROR: failed to write to os.Stdout - {failure.getErrorMessage()}")
+        self.flush()
+
+
+def _give_back(messages: Waiting) -> None:
+    for _, message in messages:
+        if not message.answered:
+            message.requeue(0.0, False)
 
 
 class TopicTail:
