@@ -58,6 +58,29 @@ class Collector(Protocol):
         """Cancel what was begun."""
 
 
+def _deferred(result: Any) -> Deferred[Any] | None:
+    """What to wait for, if a handler has returned such a thing.
+
+    :raises TypeError: it has done nothing so far, and never will.
+    """
+    if isinstance(result, Deferred):
+        return result
+    if iscoroutine(result):
+        return Deferred.fromCoroutine(result)
+    if isgenerator(result) or isasyncgen(result):
+        raise TypeError("the handler is a generator: inlineCallbacks?")
+    return Deferred.fromFuture(result) if isfuture(result) else None
+
+
+def _has_ended(waiting: Deferred[Any]) -> bool:
+    """Whether it has a result already, and one that is no failure: there is nothing to wait for."""
+    return (
+        waiting.called
+        and not waiting.paused
+        and not isinstance(waiting.result, (Failure, Deferred))
+    )
+
+
 def _too_late(_: Any, timeout: float) -> Any:
     raise TimeoutError(f"the handler had {timeout:g} s")
 
@@ -132,18 +155,13 @@ class Handling:
             self._failed(message, error)
             return
         if result is not None:
-            if isinstance(result, Deferred):
-                self._wait(message, result)
+            try:
+                waiting = _deferred(result)
+            except TypeError as error:
+                self._failed(message, error)
                 return
-            if iscoroutine(result):
-                self._wait(message, Deferred.fromCoroutine(result))
-                return
-            if isgenerator(result) or isasyncgen(result):
-                # It has done nothing so far, and never will.
-                self._failed(message, TypeError("the handler is a generator: inlineCallbacks?"))
-                return
-            if isfuture(result):
-                self._wait(message, Deferred.fromFuture(result))
+            if waiting is not None and not _has_ended(waiting):
+                self._wait(message, waiting)
                 return
         if not message.answered:
             self._returned(message)

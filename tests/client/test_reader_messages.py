@@ -286,19 +286,24 @@ def test_m8_so_many_at_once() -> None:
         assert (report.finished, report.requeued, report.abandoned) == (2, 4, 0)
 
 
-def test_m8_many_that_end_at_once() -> None:
+@pytest.mark.parametrize("fail", [False, True])
+def test_m8_many_that_end_at_once(fail: bool) -> None:
     """M8: thousands that waited, and need no time when it is their turn, are no deep recursion."""
     first: Deferred[None] = Deferred()
 
     async def handle(message: Message) -> None:
         if message.body == b"first":
             await first
+        elif fail:
+            raise Requeue(60.0, backoff=False)
 
     with Reading(handle, concurrency=1, max_in_flight=700) as reading:
         reading.put(b"first", *[b"x"] * 600)
         first.callback(None)
         reading.reactor.settle()
-        assert len(reading.nsqds[0].channel("t", "c").finished) == 601
+        channel = reading.nsqds[0].channel("t", "c")
+        assert len(channel.finished) == (1 if fail else 601)
+        assert len(channel.requeued) == (600 if fail else 0)
 
 
 def test_m9_touched_as_long_as_nsqd_allows() -> None:
