@@ -16,7 +16,7 @@ copyright = author
 version = release = __version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "declared_options"]
-exclude_patterns = ["_build", "examples/README.md"]
+exclude_patterns = ["_build"]
 myst_heading_anchors = 4
 myst_enable_extensions = ["substitution"]
 myst_substitutions = {"nsq_version": NSQ_VERSION}

@@ -48,6 +48,14 @@ def test_it_is_made_of_instructions() -> None:
             assert all((ROOT / source).exists() for source in sources)
 
 
+def test_a_shell_understands_what_is_run() -> None:
+    """Each command of the build."""
+    commands = [rest for name, rest in instructions() if name == "RUN"]
+    assert commands
+    for each in commands:
+        subprocess.run(["sh", "-n", "-c", each], check=True)
+
+
 def test_it_runs_as_nobody_in_particular() -> None:
     """By a number, which Kubernetes can tell from root; on a volume, with a health check."""
     assert of("USER") == ["10001"]

@@ -1,0 +1,16 @@
+"""Waiting for what real processes do."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+__all__ = ["eventually"]
+
+
+def eventually(true: Callable[[], bool], seconds: float = 20.0) -> None:
+    """Wait until it is so; an AssertionError after that time."""
+    until = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < until, "it did not come to that"
+        time.sleep(0.05)
