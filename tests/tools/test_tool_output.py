@@ -356,3 +356,31 @@ def test_an_empty_leftover_goes(tmp_path: Path) -> None:
     files.work.joinpath("t-000004.00").touch()
     files.recover()
     assert files.found(files.work) == files.found() == {}
+
+
+def test_a_move_that_a_crash_interrupted(tmp_path: Path) -> None:
+    """The file has both names then, and is not moved twice."""
+    files = Files(tmp_path, moves=True)
+    files.take("a")
+    crash(files.output)
+    os.link(files.work / "t-000000.00", files.out / "t-000000.00")
+    files.recover()
+    assert files.found() == {"t-000000.00": "a\n"}
+    assert files.found(files.work) == {}
+
+
+def test_a_file_that_is_taken_away_before_it_is_locked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process may look for files of crashes just then; the next number is taken."""
+    files = Files(tmp_path, moves=True)
+    lock = fcntl.flock
+
+    def flock(descriptor: int, operation: int) -> None:
+        monkeypatch.undo()
+        files.recover()
+        lock(descriptor, operation)
+
+    monkeypatch.setattr("nsqtx.tools.nsq_to_file.output.fcntl.flock", flock)
+    files.take("a")
+    assert files.found(files.work) == {"t-000001.00": "a\n"}

@@ -59,6 +59,9 @@ def move(path: str, directory: str, stem: str, revision: int) -> str:
                 os.link(made or path, final)
                 break
             except FileExistsError:
+                if os.path.samefile(path, final):
+                    # A crash came between the two names.
+                    break
                 if stem == with_revision(stem, 0):
                     raise
                 revision += 1

@@ -251,7 +251,8 @@ class Output:
         options = self._options
         size = os.fstat(descriptor).st_size
         self._shared = not _locked(descriptor)
-        if (self._shared and options.numbered) or 0 < options.rotate_size < size:
+        taken_away = self._shared or not _is_at(descriptor, self._path)
+        if (taken_away and options.numbered) or 0 < options.rotate_size < size:
             os.close(descriptor)
             return False
         sync_directory(os.path.dirname(self._path))
@@ -300,6 +301,15 @@ class Output:
                     path=path,
                     final=final,
                 )
+
+
+def _is_at(descriptor: int, path: str) -> bool:
+    """Whether a file is still there: before it was locked, another process may have found it, and
+    taken it for one that a crash left."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+    except FileNotFoundError:
+        return False
 
 
 def _locked(descriptor: int) -> bool:
