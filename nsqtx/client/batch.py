@@ -9,7 +9,8 @@
 
 A batch is handed over when it is full, when its oldest message has waited for ``linger`` seconds,
 or when nsqd will send no more before it gets answers. If the function raises, all of the batch
-that it has not answered itself are requeued; else they are finished.
+that it has not answered itself are requeued; else they are finished, but for those whose answers it
+has deferred.
 """
 
 from __future__ import annotations
@@ -133,7 +134,7 @@ class Batches:
 
     def _finish(self, batch: list[Message]) -> None:
         for message in batch:
-            if not message.answered:
+            if not message.answered and not message.deferred:
                 message.finish()
 
     def _failed(self, batch: list[Message], error: Exception) -> None:

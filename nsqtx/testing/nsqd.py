@@ -131,6 +131,10 @@ class FakeNsqd(Factory):
         """Do nothing at the next such commands, and answer nothing."""
         self._rules.setdefault(command, []).extend([None] * times)
 
+    def forgive(self) -> None:
+        """Refuse and ignore no more."""
+        self._rules.clear()
+
     def new_id(self) -> bytes:
         """An id that was not used yet."""
         self._last_id += 1

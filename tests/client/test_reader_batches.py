@@ -111,6 +111,21 @@ def test_a_batch_to_be_delivered_again() -> None:
         assert reading.reader.stats().counts.failed == 0
 
 
+def test_answers_that_are_deferred() -> None:
+    """Are given by hand."""
+    kept: list[Message] = []
+
+    def handle(messages: list[Message]) -> None:
+        messages[1].defer_response()
+        kept.append(messages[1])
+
+    with reading_of(handle) as reading:
+        reading.put(b"a", b"b", b"c")
+        assert reading.sent() == ["RDY 20", "FIN 1", "FIN 3"]
+        kept.pop().finish()
+        assert reading.sent() == ["FIN 2"]
+
+
 def test_stopped() -> None:
     """What is not handed over goes back, what is may end."""
     first: Deferred[None] = Deferred()
