@@ -174,16 +174,15 @@ class Handling:
         else:
             message.finish()
 
-    def _failed(self, message: Message, error: Exception) -> None:
+    def _failed(self, message: Message, error: Exception, failure: Failure | None = None) -> None:
         if isinstance(error, Requeue):
             if not message.answered:
                 message.requeue(error.delay, error.backoff)
             return
         cancelled = isinstance(error, CancelledError) and self._stopped
         if not cancelled:
-            log.failure(
-                "the handler of message {id} failed", Failure(error), id=message.id.decode()
-            )
+            failure = failure or Failure(error)
+            log.failure("the handler of message {id} failed", failure, id=message.id.decode())
             source: Any = message.source
             source.failed(message, error)
         if message.answered:
@@ -202,19 +201,26 @@ class Handling:
         self.running[message] = result
         if self._config.auto_touch and message not in self._touching:
             self._touch_later(message)
-        result.addCallbacks(self._ended, self._ended_badly, (message,), {}, (message,))
-        result.addErrback(lambda failure: log.failure("bug in handling", failure))
+        result.addBoth(self._ended, message, result)
 
-    def _ended(self, _: Any, message: Message) -> None:
-        self._over(message)
-        self._returned(message)
-        self._next()
-
-    def _ended_badly(self, failure: Failure, message: Message) -> None:
-        self._over(message)
-        error = failure.value
-        self._failed(message, error if isinstance(error, Exception) else RuntimeError(repr(error)))
-        self._next()
+    def _ended(self, result: Any, message: Message, waiting: Deferred[Any]) -> Any:
+        failed = isinstance(result, Failure)
+        try:
+            self._over(message)
+            if failed:
+                error = result.value
+                if not isinstance(error, Exception):
+                    error = RuntimeError(repr(error))
+                self._failed(message, error, result)
+            else:
+                self._returned(message)
+            self._next()
+        except Exception:  # noqa: BLE001
+            log.failure("bug in handling")
+        # Others may wait for the same; a failure that nobody waits for has been told by us.
+        if failed and not any(each is waiting for each in self.running.values()):
+            return None
+        return result
 
     def _over(self, message: Message) -> None:
         self.running.pop(message, None)

@@ -20,11 +20,14 @@ class Failures:
 
     def __init__(self) -> None:
         self.logged: list[BaseException] = []
+        #: Of all, as text.
+        self.tracebacks: list[str] = []
 
     def __call__(self, event: LogEvent) -> None:
         failure = event.get("log_failure")
         if failure is not None and not Logged.active:
             self.logged.append(failure.value)
+            self.tracebacks.append(failure.getTraceback())
 
     def take(self) -> list[str]:
         """Those so far, as text: the test has expected them."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.task import deferLater
 
 from nsqtx.client import AlreadyAnswered, ConfigError, Message, Requeue
 from nsqtx.client.errors import NsqError
@@ -102,6 +103,35 @@ def test_m1_requeue_is_no_failure(raised: Requeue, lines: list[str]) -> None:
     with Reading(handle) as reading:
         reading.put(b"x")
         assert reading.sent()[: 1 + len(lines)] == ["RDY 1", *lines]
+
+
+@pytest.mark.parametrize("fail", [False, True])
+def test_m1_one_deferred_for_several_messages(fail: bool, failures: Failures) -> None:
+    """M1: its result is that of each of them."""
+    shared: Deferred[int] = Deferred()
+    with Reading(lambda _: shared, max_in_flight=5, backoff=False) as reading:
+        reading.put(b"a", b"b", b"c")
+        if fail:
+            shared.errback(ValueError("no"))
+        else:
+            shared.callback(7)
+        lines = [line.split()[0] for line in reading.sent()]
+        assert lines == ["RDY", *(["REQ"] * 3 if fail else ["FIN"] * 3)]
+        assert failures.take() == (["no"] * 3 if fail else [])
+
+
+def test_m1_a_failure_can_be_traced(failures: Failures) -> None:
+    """M1: what is logged says where it was raised, also by a coroutine that has waited."""
+
+    async def handle(_: Message) -> None:
+        await deferLater(reading.reactor, 1)
+        raise ValueError("deep inside")
+
+    with Reading(handle) as reading:
+        reading.put(b"x")
+        reading.advance(1)
+        assert failures.take() == ["deep inside"]
+        assert "in handle" in failures.tracebacks[0]
 
 
 def test_m2_one_answer() -> None:
