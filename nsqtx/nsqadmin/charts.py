@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from markupsafe import Markup, escape
 
 from nsqtx.nsqadmin.formats import clock_time, short
-from nsqtx.nsqadmin.history import HOUR, POINTS
+from nsqtx.nsqadmin.history import STEP, window
 
 __all__ = ["chart", "nice_top", "shares", "sparkline"]
 
@@ -24,9 +24,6 @@ WIDTH, HEIGHT = 560, 150
 LEFT, RIGHT, TOP, BOTTOM = 56, 8, 10, 26
 #: Parts that both axes are divided into.
 PARTS = 4
-#: What a chart can be of, in minutes. So there is something to see soon after the start.
-WINDOWS = (4, 12, 20, 40, 60)
-POINT_SECONDS = HOUR // POINTS
 
 
 def nice_top(most: float) -> float:
@@ -35,13 +32,6 @@ def nice_top(most: float) -> float:
         return float(PARTS)
     power = 10.0 ** math.floor(math.log10(most))
     return next(step * power for step in (1, 2, 4, 8, 10) if step * power >= most * 0.999999)
-
-
-def _window(points: Points) -> int:
-    """How many minutes a chart shows: as many as are known, or a little more."""
-    known = next((index for index, point in enumerate(points) if point is not None), len(points))
-    minutes = (len(points) - known) * POINT_SECONDS / 60
-    return next(each for each in WINDOWS if each >= minutes or each == WINDOWS[-1])
 
 
 def _squeezed(points: Points, count: int) -> list[float | None]:
@@ -100,7 +90,7 @@ def _summary(points: Points, unit: str) -> str:
 
 
 def sparkline(points: Points, label: str, unit: str = "") -> Markup:
-    """A line as large as a word, of the last hour."""
+    """A line as large as a word."""
     few = _squeezed(points, SPARK_POINTS)
     known = [point for point in few if point is not None]
     shapes = _shapes(few, max([*known, 1e-9]), 1, 2, SPARK_WIDTH - 2, SPARK_HEIGHT - 4)
@@ -111,8 +101,9 @@ def sparkline(points: Points, label: str, unit: str = "") -> Markup:
 
 def chart(points: Points, title: str, until: float, unit: str = "", kind: str = "depth") -> Markup:
     """What is known of the last hour, with axes, up to the time ``until`` (seconds since 1970)."""
-    minutes = _window(points)
-    points = points[-(minutes * 60 // POINT_SECONDS) :]
+    known = next((index for index, point in enumerate(points) if point is not None), len(points))
+    minutes = window(len(points) - known)
+    points = points[-(minutes * 60 // STEP) :]
     most = max((point for point in points if point is not None), default=None)
     top = nice_top(most or 0.0)
     width, height = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM

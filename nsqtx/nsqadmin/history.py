@@ -10,12 +10,14 @@ from __future__ import annotations
 import math
 from array import array
 
-__all__ = ["FIELDS", "HOUR", "POINTS", "STEP", "History", "Key", "Series"]
+__all__ = ["FIELDS", "HOUR", "POINTS", "STEP", "History", "Key", "Series", "Values", "window"]
 
 #: Seconds of a point, and points that are kept.
 STEP = 20
 POINTS = 180
 HOUR = STEP * POINTS
+#: What a chart can be of, in minutes: there is something to see soon after the start.
+WINDOWS = (4, 12, 20, 40, 60)
 #: What is kept of a row.
 FIELDS = ("depth", "in_flight", "rate")
 #: Rows there may be.
@@ -28,6 +30,11 @@ Values = tuple[float | None, float | None, float | None]
 
 _NONE = math.nan
 _EMPTY = array("f", [_NONE]) * (POINTS * len(FIELDS))
+
+
+def window(points: int) -> int:
+    """The least of `WINDOWS` that has room for so many points."""
+    return next((each for each in WINDOWS if each * 60 >= points * STEP), WINDOWS[-1])
 
 
 class Series:
@@ -55,6 +62,7 @@ class History:
         self._max_rows = max_rows
         self._rows: dict[Key, Series] = {}
         self._slot = 0
+        self._first = 0
         #: How many polls went into the present point.
         self._count = 0
 
@@ -65,6 +73,7 @@ class History:
         """The values that are added from now on are of this moment (seconds since 1970)."""
         slot = int(at // STEP)
         if slot != self._slot:
+            self._first = self._first or slot
             self._slot, self._count = slot, 0
             self._forget()
         self._count += 1
@@ -106,6 +115,15 @@ class History:
             known = series.last - POINTS < slot <= series.last and value == value
             found.append(value if known else None)
         return found
+
+    @property
+    def minutes(self) -> int:
+        """How much there is to see, of all rows together: one of `WINDOWS`."""
+        return window(self._slot - self._first + 1)
+
+    def recent(self, key: Key, field: str) -> list[float | None]:
+        """The points of the last `minutes`."""
+        return self.points(key, field)[-(self.minutes * 60 // STEP) :]
 
     @property
     def until(self) -> float:

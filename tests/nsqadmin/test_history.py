@@ -41,6 +41,18 @@ def test_within_a_point_the_mean_is_kept() -> None:
     assert history.points(KEY, "depth")[-1] == 30.0
 
 
+def test_a_young_history_is_short() -> None:
+    """What is shown of it in rows grows with it, up to an hour."""
+    history = History()
+    seen = []
+    for minute in range(0, 80, 5):
+        history.begin(BEGIN + minute * 60)
+        history.add(KEY, (1.0, None, None))
+        assert len(history.recent(KEY, "depth")) == history.minutes * 3
+        seen.append(history.minutes)
+    assert seen == [4, 12, 12, 20, 40, 40, 40, 40, *[60] * 8]
+
+
 def test_rows_are_limited_and_forgotten() -> None:
     """Where there is no room for a new row, there is once an old one was not seen for an hour."""
     history = History(max_rows=2)
