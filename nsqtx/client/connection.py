@@ -244,15 +244,22 @@ class NsqdConnection(Protocol):
                 if data == _HEARTBEAT:
                     self.send(_NOP)
                 else:
+                    messages = self._hand_over(messages)
                     self._answered(data)
             elif kind == FRAME_ERROR:
+                messages = self._hand_over(messages)
                 self._refused(ServerError(data.decode("utf-8", "backslashreplace")))
             else:
                 raise FrameError(f"a frame of the unknown type {kind}")
+        self._hand_over(messages)
+
+    def _hand_over(self, messages: list[bytes]) -> list[bytes]:
+        """Give messages away, before what came behind them: an answer to CLS means no more come."""
         if messages:
             if self.on_messages is None:
                 raise FrameError("a message without a subscription")
             self.on_messages(messages)
+        return []
 
     def _answered(self, data: bytes) -> None:
         if not self._turns:

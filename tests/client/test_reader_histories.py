@@ -87,8 +87,8 @@ def happen(random: Random, reading: Reading) -> None:
     reading.advance(random.choice([0.0, 0.1, 0.7, 3.0, 8.0]))
 
 
-@pytest.mark.parametrize("kind", ["plain", "some at once", "touched", "batches"])
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("kind", ["plain", "some at once", "touched", "batches", "deflate"])
+@pytest.mark.parametrize("seed", range(3))
 def test_every_message_is_finished(kind: str, seed: int) -> None:
     """After any history, when everything works again: and nothing is left over."""
     random = Random(seed)
@@ -98,6 +98,7 @@ def test_every_message_is_finished(kind: str, seed: int) -> None:
         "some at once": {"concurrency": 3},
         "touched": {"concurrency": 2, "auto_touch": True},
         "batches": {},
+        "deflate": {"deflate": True, "nsqd": {"deflate": True}},
     }[kind]
     handle: Any = Batches(handlers.batch, 7, 1.0) if kind == "batches" else handlers
     reading = Reading(

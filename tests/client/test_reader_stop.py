@@ -10,7 +10,7 @@ from twisted.internet.defer import CancelledError, Deferred
 
 from nsqtx.client import ConfigError, DrainReport, Message, Reader
 from nsqtx.client.events import BackoffChanged, ConnectFailed, Disconnected, Event
-from nsqtx.testing import FakeNsqd, MemoryReactor
+from nsqtx.testing import Command, FakeConnection, FakeNsqd, MemoryReactor
 from tests.support.reading import Reading
 
 
@@ -122,6 +122,19 @@ def test_stop_2_what_was_to_be_answered_by_hand() -> None:
         reading.put(b"x")
         assert reading.reactor.wait_for(reading.reader.stopService()) == DrainReport(0, 1, 1)
         assert reading.messages.pop().answered
+
+
+def test_what_comes_with_the_last_answer_goes_back() -> None:
+    """A message that nsqd had sent when it read CLS, in the same segment as its answer."""
+    with Reading(max_in_flight=2) as reading:
+
+        def late(connection: FakeConnection, command: Command) -> None:
+            if command.name == "CLS":
+                connection.message(b"late")
+
+        reading.nsqds[0].on_command = late
+        reading.reader.stopService()
+        assert reading.sent() == ["RDY 2", "CLS", "REQ 1 0"]
 
 
 @pytest.mark.parametrize("trouble", ["no answer to CLS", "stalled", "lost", "lost meanwhile"])
