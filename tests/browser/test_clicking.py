@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support.livecluster import LiveCluster
+from tests.support.wireclient import WireClient
 
 if TYPE_CHECKING:
     from tests.support.chromium import Chromium
@@ -219,6 +219,28 @@ def test_tombstone(cluster: LiveCluster, browser: Chromium) -> None:
     assert browser.problems() == []
 
 
+def test_what_clients_say_is_text(cluster: LiveCluster, browser: Chromium) -> None:
+    """A client and a message that are made to run in the page do not."""
+    probe = "<img src=x onerror=\"document.title='run'\"><script>document.title='run'</script>"
+    cluster.post(cluster.nsqds[1], "/pub", probe.encode(), topic="probe")
+    with WireClient(cluster.nsqds[1].tcp) as client:
+        client.identify(client_id=probe, hostname=probe, user_agent=probe)
+        client.send(b"SUB probe c\n")
+        client.expect()
+        browser.open(cluster.url + "/?q=probe")
+        # Not before nsqadmin knows of the channel.
+        row = "#t-probe td:nth-of-type(7)"
+        browser.wait(lambda page: page.driver.find_element("css selector", row).text == "1")
+        browser.open(cluster.url + "/topics/probe/c")
+        browser.wait(lambda page: page.driver.find_elements("css selector", "td.agent"))
+        assert probe in browser.text
+        assert browser.driver.title == "c · probe · nsqadmin"
+        browser.open(cluster.url + "/peek?topic=probe&channel=c")
+        assert browser.reads(probe)
+        assert browser.driver.title == "Messages of c · nsqadmin"
+    assert browser.problems() == []
+
+
 def test_light_and_dark(cluster: LiveCluster, browser: Chromium) -> None:
     """By the system, or by the switch."""
 
@@ -252,11 +274,10 @@ def test_with_the_keyboard(cluster: LiveCluster, browser: Chromium) -> None:
     assert browser.driver.switch_to.active_element.get_attribute("name") == "q"
 
 
-def test_without_scripts(cluster: LiveCluster, tmp_path: Path) -> None:
+def test_without_scripts(cluster: LiveCluster, browser: Chromium) -> None:
     """Everything but liveness works: sorting, filtering, the question and the deed."""
-    from tests.support.chromium import Chromium
-
-    with Chromium(tmp_path / "quiet", scripts=False) as browser:
+    browser.run_scripts(False)
+    try:
         browser.open(cluster.url)
         assert not browser.driver.find_element("id", "live").is_displayed()
         browser.click("Backlog")
@@ -267,3 +288,5 @@ def test_without_scripts(cluster: LiveCluster, tmp_path: Path) -> None:
             browser.click(verb)
             browser.click(f"{verb} topic orders")
             assert browser.reads(f"{verb}d topic orders.")
+    finally:
+        browser.run_scripts(True)

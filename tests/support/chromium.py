@@ -22,10 +22,9 @@ class Chromium:
     """A browser of its own. A context manager: leaving it ends the process.
 
     :param folder: where it keeps its files.
-    :param scripts: whether pages may run scripts.
     """
 
-    def __init__(self, folder: Path, scripts: bool = True) -> None:
+    def __init__(self, folder: Path) -> None:
         options = Options()
         program = shutil.which("chromium") or shutil.which("google-chrome")
         assert program is not None, "there is no chromium here"
@@ -45,9 +44,6 @@ class Chromium:
         ):
             options.add_argument(flag)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-        if not scripts:
-            content = {"profile.managed_default_content_settings.javascript": 2}
-            options.add_experimental_option("prefs", content)
         driver = shutil.which("chromedriver")
         self.driver = webdriver.Chrome(options, Service(driver))
         self.driver.set_page_load_timeout(20)
@@ -71,6 +67,11 @@ class Chromium:
         )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+
+    def run_scripts(self, allowed: bool) -> None:
+        """Whether pages that are opened from now on may run scripts."""
+        value = {"value": not allowed}
+        self.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", value)
 
     def open(self, url: str) -> None:
         """Load a page."""
