@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from nsqtx.tools.nsq_to_file.members import END
 from tests.golden.forked import ForkServer
 from tests.support.blockinghttp import post
 from tests.support.daemon import Daemon
@@ -84,7 +85,10 @@ def replay(run: dict[str, Any], forks: ForkServer, nsqd: Daemon, publish: bool) 
     with ToolRun(forks, run["program"], arguments, run.get("stdin", "").encode()) as tool:
         if publish:
             wait_until(lambda: b"\n" in tool.out, lambda: tool.err)
+            # However long this takes, it is before the next poll.
+            tool.send_signal(signal.SIGSTOP)
             post(nsqd.http, "/mpub?topic=st", b"x\n" * 50)
+            tool.send_signal(signal.SIGCONT)
         if "stopped_by" not in run:
             check(run, tool, tool.wait())
             return
@@ -144,7 +148,9 @@ class Filing:
         for each in self.paths.values():
             each.mkdir()
         host, port = nsqd.tcp
-        self.arguments = [f"--nsqd-tcp-address={host}:{port}", "--sync-interval=1s"]
+        # Rotation is seen once a tick, and once is enough.
+        tick = "2s" if "--rotate-interval=500ms" in run["args"] else "1s"
+        self.arguments = [f"--nsqd-tcp-address={host}:{port}", f"--sync-interval={tick}"]
         for argument in run["args"]:
             for name, directory in self.paths.items():
                 argument = argument.replace(name, str(directory))
@@ -206,12 +212,13 @@ def test_files_are_made_as_recorded(run: dict[str, Any], forks: ForkServer, tmp_
             wait_until(lambda: filing.found() == running, lambda: (filing.found(), tool.err))
             if "SIGHUP" in run.get("note", ""):
                 post(nsqd.http, "/pub?topic=f", b"after 1")
-                # With gzip it is not in the file before it is synced, which SIGHUP does.
-                time.sleep(0.3)
-                os.kill(pid, signal.SIGHUP)
                 wait_until(
                     lambda: "after 1" in str(filing.found()), lambda: (filing.found(), tool.err)
                 )
+                os.kill(pid, signal.SIGHUP)
+                if "--gzip" in run["args"]:
+                    (file,) = filing.paths["<out>"].iterdir()
+                    wait_until(lambda: file.read_bytes().endswith(END), lambda: tool.err)
                 post(nsqd.http, "/pub?topic=f", b"after hup")
                 after = filing.expected("files_after_exit", pid)
                 wait_until(lambda: filing.found() == after, lambda: (filing.found(), tool.err))

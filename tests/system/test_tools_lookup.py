@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from nsqtx.tools.nsq_to_file.members import END
 from tests.golden.forked import ForkServer
 from tests.support.blockinghttp import get, post
 from tests.support.toolruns import ToolRun
@@ -174,7 +175,7 @@ def test_nsq_to_file_under_twistd(cluster: Cluster, tmp_path: Path) -> None:
         first, second = (tmp_path / "out" / f"twisted-00000{n}.gz" for n in (0, 1))
         wait_until(first.exists, lambda: process.poll())
         process.send_signal(signal.SIGHUP)
-        time.sleep(0.2)
+        wait_until(lambda: first.read_bytes().endswith(END), lambda: process.poll())
         cluster.publish("twisted", b"two")
         wait_until(second.exists, lambda: process.poll())
         process.send_signal(signal.SIGTERM)
