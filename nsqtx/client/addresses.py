@@ -13,6 +13,7 @@ address                                connects to
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from twisted.internet.abstract import isIPAddress, isIPv6Address
@@ -32,7 +33,7 @@ from twisted.plugin import getPlugins
 from nsqtx.client.errors import ConfigError
 from nsqtx.listen import split_address
 
-__all__ = ["endpoint_for", "host_of", "valid_address"]
+__all__ = ["endpoint_for", "host_of", "listed", "valid_address"]
 
 _HOST = re.compile(r"[0-9A-Za-z._:%-]{1,255}")
 _PORT = re.compile(r"[0-9]{1,5}")
@@ -54,6 +55,16 @@ def _is_endpoint(address: str) -> bool:
         return False
     plugins = getPlugins(IStreamClientEndpointStringParserWithReactor)
     return name in _BUILT_IN or any(name == each.prefix for each in plugins)
+
+
+def listed(addresses: Iterable[str]) -> Iterable[str]:
+    """The same addresses.
+
+    :raises ConfigError: it is one address, whose letters would be taken for addresses.
+    """
+    if isinstance(addresses, str):
+        raise ConfigError(f"{addresses!r} must be in a list of addresses")
+    return addresses
 
 
 def valid_address(address: str) -> str:

@@ -33,6 +33,7 @@ __all__ = [
     "FullJitter",
     "Strategy",
     "Transition",
+    "strategy",
 ]
 
 log = Logger(namespace="nsqtx.client.backoff")
@@ -90,6 +91,16 @@ class FullJitter:
 
     def ceiling(self, level: int) -> float:
         return self.multiplier * 2.0**level
+
+
+def strategy(chosen: str | Strategy, multiplier: float, random: Random) -> Strategy:
+    """The strategy of that name; or the object itself."""
+    if chosen == "exponential":
+        return Exponential(multiplier)
+    if chosen == "full_jitter":
+        return FullJitter(multiplier, random)
+    assert not isinstance(chosen, str), chosen
+    return chosen
 
 
 @attrs.frozen

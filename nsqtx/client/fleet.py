@@ -80,6 +80,11 @@ class Fleet:
         )
 
     @property
+    def addresses_given(self) -> bool:
+        """Whether there is anything to connect to, or to ask for it."""
+        return bool(self._given or self._discovery.lookupds)
+
+    @property
     def addresses(self) -> list[str]:
         """Where it is connected, or tries to be."""
         return list(self._keepers)
@@ -137,6 +142,10 @@ class Fleet:
             keeper.stop()
 
     def _found(self, addresses: frozenset[str], complete: bool) -> None:
+        if complete:
+            # Where nobody is any more, and nobody says that somebody is.
+            known = {*addresses, *self._given, *self._keepers}
+            self._redials = {key: each for key, each in self._redials.items() if key in known}
         for address in sorted(addresses):
             if address not in self._keepers:
                 self._keep(address, again=False)

@@ -29,7 +29,8 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.web.iweb import IAgent
 
-from nsqtx.client.backoff import Backoff, Exponential, FullJitter, Strategy, Transition
+from nsqtx.client.addresses import listed
+from nsqtx.client.backoff import Backoff, Transition, strategy
 from nsqtx.client.batch import Batches
 from nsqtx.client.config import ReaderConfig
 from nsqtx.client.connection import NsqdConnection
@@ -130,7 +131,7 @@ class Reader(Service):
             self.config.lend_idle_rdy,
         )
         self.backoff = Backoff(
-            self._strategy(),
+            strategy(self.config.backoff_strategy, self.config.backoff_multiplier, self._random),
             self.config.max_backoff_duration,
             reactor,
             self._backoff_changed,
@@ -166,9 +167,9 @@ class Reader(Service):
             choose,
             translate,
         )
-        for address in nsqd_tcp_addresses:
+        for address in listed(nsqd_tcp_addresses):
             self.nsqds.add_nsqd(address)
-        for address in lookupd_http_addresses:
+        for address in listed(lookupd_http_addresses):
             self.nsqds.add_lookupd(address)
         self._ticking = LoopingCall(self.ready.tick)
         self._ticking.clock = reactor
@@ -190,15 +191,6 @@ class Reader(Service):
         self._wanted = wanted
         self._apply_max_in_flight()
 
-    def _strategy(self) -> Strategy:
-        config = self.config
-        if config.backoff_strategy == "exponential":
-            return Exponential(config.backoff_multiplier)
-        if config.backoff_strategy == "full_jitter":
-            return FullJitter(config.backoff_multiplier, self._random)
-        strategy: Strategy = config.backoff_strategy
-        return strategy
-
     # -- as a service --------------------------------------------------------------------------
 
     def startService(self) -> None:
@@ -209,6 +201,8 @@ class Reader(Service):
         if self._draining:
             raise ConfigError("a Reader that was stopped stays so: make another")
         super().startService()
+        if not self.nsqds.addresses_given:
+            log.warn("{topic}: neither nsqd nor nsqlookupd are known", topic=self.topic)
         self._ticking.start(self.config.rdy_redistribute_interval, now=False)
         self.nsqds.start()
 

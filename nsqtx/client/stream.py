@@ -30,16 +30,19 @@ class MessageStream:
 
     def __call__(self, message: Message) -> None:
         """The handler of the Reader: answers are the loop's business."""
-        while self._waiting:
-            waiting = self._waiting.popleft()
-            if not waiting.called:
-                waiting.callback(message)
-                return
-        self._arrived.append(message)
+        if self._waiting:
+            self._waiting.popleft().callback(message)
+        else:
+            self._arrived.append(message)
+
+    def _waits_no_more(self, waiting: Deferred[Message | None]) -> None:
+        """A loop is cancelled."""
+        if waiting in self._waiting:
+            self._waiting.remove(waiting)
 
     def next(self) -> Deferred[Message | None]:
         """The next message, when there is one; None: there will be no more."""
-        waiting: Deferred[Message | None] = Deferred()
+        waiting: Deferred[Message | None] = Deferred(self._waits_no_more)
         arrived = self._arrived
         if self._over:
             waiting.callback(None)

@@ -30,7 +30,7 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.web.iweb import IAgent
 
-from nsqtx.client.addresses import valid_address
+from nsqtx.client.addresses import listed, valid_address
 from nsqtx.client.config import WriterConfig
 from nsqtx.client.discovery import Discovery
 from nsqtx.client.errors import ConfigError, NsqError, Stopped
@@ -104,7 +104,7 @@ class Writer(Service):
         self.config = config = config or WriterConfig()
         random = random or SystemRandom()
         tell = teller(on_event)
-        self._given = dict.fromkeys(map(valid_address, _listed(nsqd_tcp_addresses)))
+        self._given = dict.fromkeys(map(valid_address, listed(nsqd_tcp_addresses)))
         self._pool = Pool(reactor, config, self._wake, tell, random)
         self._pool.add(self._given)
         self._outstanding = Outstanding(self._pool, config, reactor, tell)
@@ -123,7 +123,7 @@ class Writer(Service):
             tell=tell,
             long_poll=False,
         )
-        for address in _listed(lookupd_http_addresses):
+        for address in listed(lookupd_http_addresses):
             agent = agent or lookupd_agent(reactor, config)
             lookupd = lookupd_client(address, agent, reactor, config)
             self._discovery.add(address, Nodes(lookupd))
@@ -261,9 +261,3 @@ class Writer(Service):
             retried=self._outstanding.retried,
             nsqds=nsqds,
         )
-
-
-def _listed(addresses: Iterable[str]) -> Iterable[str]:
-    if isinstance(addresses, str):
-        raise ConfigError(f"{addresses!r} must be in a list of addresses")
-    return addresses

@@ -93,13 +93,14 @@ def test_every_message_is_finished(kind: str, seed: int) -> None:
     """After any history, when everything works again: and nothing is left over."""
     random = Random(seed)
     handlers = Handlers(random)
-    settings: dict[str, Any] = {
+    kinds: dict[str, dict[str, Any]] = {
         "plain": {},
         "some at once": {"concurrency": 3},
         "touched": {"concurrency": 2, "auto_touch": True},
         "batches": {},
         "deflate": {"deflate": True, "nsqd": {"deflate": True}},
-    }[kind]
+    }
+    settings = kinds[kind]
     handle: Any = Batches(handlers.batch, 7, 1.0) if kind == "batches" else handlers
     reading = Reading(
         handle,

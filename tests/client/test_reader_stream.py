@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 
 from nsqtx.client import ConfigError, DrainReport
 from tests.client.conftest import Failures
@@ -97,6 +97,22 @@ def test_a_loop_that_is_cancelled(failures: Failures) -> None:
         assert second.bodies == [b"a"]
         assert len(errors) == 1
         second.go_on()
+
+
+def test_loops_that_are_cancelled_leave_nothing() -> None:
+    """However often one waits for a message in vain."""
+    with Reading(None, max_in_flight=3) as reading:
+        loop = reading.reader.messages()
+        for _ in range(100):
+            waiting = Deferred.fromCoroutine(loop.__anext__())
+            waiting.addErrback(lambda failure: failure.trap(CancelledError))
+            waiting.cancel()
+        stream: Any = reading.reader._stream
+        assert len(stream._waiting) == 0
+        waiting = Deferred.fromCoroutine(loop.__anext__())
+        reading.put(b"x")
+        assert reading.reactor.wait_for(waiting).body == b"x"
+        loop.close()
 
 
 def test_messages_of_a_lost_connection() -> None:

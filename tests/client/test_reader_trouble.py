@@ -11,6 +11,7 @@ from nsqtx.client.events import Connected, ConnectFailed, Disconnected, Event
 from nsqtx.client.reader import Reader
 from nsqtx.testing import MemoryReactor
 from tests.client.conftest import Failures
+from tests.support.logged import Logged
 from tests.support.reading import Reading
 
 
@@ -161,6 +162,13 @@ def test_on_event_that_raises(failures: Failures) -> None:
     assert set(failures.take()) == {"on_event"}
 
 
+def test_nowhere_to_connect_to() -> None:
+    """A Reader that is given no address warns of it: more may be added later, but seldom is."""
+    with Logged() as logged, Reading(reader={"nsqd_tcp_addresses": []}):
+        pass
+    assert logged.lines == ["W t: neither nsqd nor nsqlookupd are known"]
+
+
 @pytest.mark.parametrize(
     ("topic", "channel", "settings"),
     [
@@ -168,6 +176,8 @@ def test_on_event_that_raises(failures: Failures) -> None:
         ("t\n", "c", {}),
         ("t", "c" * 65, {}),
         ("t", "c", {"nsqd_tcp_addresses": ["host"]}),
+        ("t", "c", {"nsqd_tcp_addresses": "127.0.0.1:4150"}),
+        ("t", "c", {"lookupd_http_addresses": "127.0.0.1:4161"}),
         ("t", "c", {"lookupd_http_addresses": ["http://"]}),
     ],
 )
