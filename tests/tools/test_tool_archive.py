@@ -185,3 +185,17 @@ def test_syncs_are_told_once_a_second(tmp_path: Path) -> None:
     lines = [line for line in said.lines if "syncing" in line]
     counts = [int(line.split()[2]) for line in lines]
     assert counts == [1, 4, 4, 2]
+
+
+def test_by_a_bug_no_message_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was not written is not finished, then or later."""
+    topic = Topic(tmp_path)
+    topic.take(b"first")
+    with monkeypatch.context() as patched, Logged() as said:
+        patched.setattr(topic.output, "_append", lambda data: 1 // 0)
+        messages = topic.take(b"a", b"b")
+    assert said.failures == [ZeroDivisionError]
+    assert answers(messages) == ["REQ", "REQ"]
+    topic.consumer.starved = True
+    assert answers(topic.take(b"c")) == ["FIN"]
+    assert topic.text() == "first\nc\n"

@@ -175,7 +175,11 @@ class Archive:
             await self._in_thread(work)
         except OutputError as error:
             self._finish()
-            self._failed(error)
+            self._failed(error.strerror or str(error))
+        except Exception as error:  # noqa: BLE001  # a bug, by which no message may be lost
+            log.failure("{said}a bug", said=self._said)
+            self._finish()
+            self._failed(repr(error))
         else:
             self._finish()
 
@@ -200,13 +204,13 @@ class Archive:
             log.info("{said}syncing {count} records to disk", said=self._said, count=self._untold)
             self._untold, self._told_at = 0, now
 
-    def _failed(self, error: OutputError) -> None:
+    def _failed(self, why: str) -> None:
         """Nothing that is not safe will become so: give it back."""
         waiting, self._written = self._written, deque()
         log.error(
             "{said}could not write: {error}; requeueing {count} messages",
             said=self._said,
-            error=error.strerror,
+            error=why,
             count=len(waiting),
         )
         for message in waiting:

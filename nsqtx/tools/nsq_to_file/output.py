@@ -87,8 +87,10 @@ class Output:
     def _guarded(self, step: Callable[[], None]) -> None:
         try:
             step()
-        except OSError as error:
+        except BaseException as error:
             self._take_back()
+            if not isinstance(error, OSError):
+                raise
             where = error.filename or self._path
             raise OutputError(error.errno, f"{where}: {os.strerror(error.errno or 0)}") from error
 
