@@ -24,6 +24,7 @@ from twisted.python.logfile import LogFile
 
 from nsqtx.logs import LogStream, NsqLogObserver, install
 from nsqtx.options import usage
+from nsqtx.reactor import install_if_possible
 from nsqtx.reload import Reload
 from nsqtx.run import (
     TwistdService,
@@ -78,6 +79,7 @@ class Program:
         :raises SystemExit: it does not come to that (`read`).
         """
         options = self.read(arguments)
+        install_if_possible()
         reactor, make = self.load()
         raise_file_limit()
         form = options.log_format
