@@ -10,12 +10,14 @@ import subprocess
 import sys
 import sysconfig
 import venv
+from collections.abc import Iterator
 from pathlib import Path
 
 import attrs
 import pytest
 
 from tests.support.checkout import borrowed, not_of_the_project
+from tests.support.networks import NamespaceNetwork
 
 ROOT = Path(__file__).parents[2]
 
@@ -42,6 +44,14 @@ class Installation:
             capture_output=True,
             timeout=60,
         )
+
+
+@pytest.fixture
+def network() -> Iterator[NamespaceNetwork]:
+    """The hosts of a document, and nobody else, so that it can use the ports that all use."""
+    network = NamespaceNetwork("10.0.0", uplink=False)
+    yield network
+    network.close()
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import tarfile
@@ -16,8 +17,10 @@ from nsqtx.version import NSQ_VERSION, __version__
 from tests.packaging.conftest import ROOT, Installation
 from tests.support.blockinghttp import get, post
 from tests.support.daemon import Daemon, RunningProcess
+from tests.support.networks import NamespaceNetwork
+from tests.support.shelldocument import run_on_hosts
 
-pytestmark = [pytest.mark.packaging, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.packaging, pytest.mark.timeout(400)]
 
 #: What the command twistd does; it comes with Twisted, which is borrowed here.
 TWISTD = "from twisted.scripts.twistd import run; run()"
@@ -123,3 +126,14 @@ def test_nsqd_runs_from_the_wheel(installation: Installation, tmp_path: Path) ->
         assert str(installation.root).encode() in stacks
         assert str(ROOT / "nsqtx").encode() not in stacks
         assert nsqd.stop() == 0
+
+
+def test_the_tutorial_does_what_it_says(
+    installation: Installation, tmp_path: Path, network: NamespaceNetwork
+) -> None:
+    """Each command, in order, on the host that it is for, by the programs of the wheel."""
+    environment = {
+        "PATH": f"{installation.root / 'bin'}:{os.environ['PATH']}",
+        "HOME": str(tmp_path),
+    }
+    assert run_on_hosts(ROOT / "doc/tutorial.md", tmp_path, environment, network) > 20

@@ -36,7 +36,9 @@ from pathlib import Path
 import attrs
 from markdown_it import MarkdownIt
 
-__all__ = ["Step", "Terminals", "run_document", "steps"]
+from tests.support.networks import NamespaceNetwork
+
+__all__ = ["Step", "Terminals", "run_document", "run_on_hosts", "steps"]
 
 _COMMENT = re.compile(
     r"""<!--\ (?:
@@ -48,8 +50,8 @@ _COMMENT = re.compile(
     )\ -->""",
     re.VERBOSE,
 )
-#: Seconds to wait for what a document promises.
-PATIENCE = 30.0
+#: Seconds to wait for what a document promises, on a machine that has other things to do.
+PATIENCE = 150.0
 
 
 @attrs.frozen
@@ -230,3 +232,19 @@ def run_document(path: Path, terminals: Terminals) -> int:
                 assert time.monotonic() < until, f"{place}: exit code {code}\n{terminals.said}"
                 time.sleep(0.1)
     return len(every)
+
+
+def run_on_hosts(
+    path: Path, directory: Path, environment: Mapping[str, str], network: NamespaceNetwork
+) -> int:
+    """The same on two hosts, 10.0.0.10 and 10.0.0.11, which is ``two``."""
+    one, two = network.host("one"), network.host("two")
+    assert (one.address, two.address) == ("10.0.0.10", "10.0.0.11")
+    before = {
+        name: ["ip", "netns", "exec", host.namespace] for name, host in (("", one), ("two", two))
+    }
+    terminals = Terminals(directory, environment, before)
+    try:
+        return run_document(path, terminals)
+    finally:
+        terminals.close()
