@@ -213,8 +213,10 @@ class FakeNsqd(Factory):
             connection.error("E_INVALID cannot SUB in current state")
         elif not self._allowed(connection, command):
             return
-        elif not valid_name(topic) or not valid_name(channel):
-            connection.error("E_BAD_TOPIC SUB name is not valid")
+        elif not valid_name(topic):
+            connection.error(f'E_BAD_TOPIC SUB topic name "{topic}" is not valid')
+        elif not valid_name(channel):
+            connection.error(f'E_BAD_CHANNEL SUB channel name "{channel}" is not valid')
         else:
             connection.respond()
             connection.channel = self.channel(topic, channel)

@@ -69,12 +69,13 @@ def test_code_is_code() -> None:
         compile(text, "doc/client.md", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
 
 
-def test_the_example_of_a_test_passes() -> None:
+@pytest.mark.parametrize("name", ["test_orders", "test_publishing"])
+def test_the_example_of_a_test_passes(name: str) -> None:
     """It is run as it stands there."""
-    (block,) = [each for each in BLOCKS if "def test_orders" in each]
+    (block,) = [each for each in BLOCKS if f"def {name}" in each]
     names: dict[str, Callable[[], None]] = {}
     exec(block, names)
-    names["test_orders"]()
+    names[name]()
 
 
 def test_config_is_one_module() -> None:

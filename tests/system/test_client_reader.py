@@ -103,7 +103,7 @@ def test_tls_codecs_and_a_secret(tmp_path: Path) -> None:
     auth.close()
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(240)
 def test_whatever_is_killed(tmp_path: Path) -> None:
     """Readers, nsqds and nsqlookupd are killed at random times and come back: every message is
 
@@ -147,8 +147,8 @@ def test_whatever_is_killed(tmp_path: Path) -> None:
 
         send(100)
         # Long before the next poll, too: nsqlookupd tells of the new topic.
-        eventually(lambda: [len(clients(each, "t")) for each in nsqds] == [2, 2], 15, "found")
-        eventually(lambda: not set(sent) - set(got()), 15, "the first messages came")
+        eventually(lambda: [len(clients(each, "t")) for each in nsqds] == [2, 2], 30, "found")
+        eventually(lambda: not set(sent) - set(got()), 30, "the first messages came")
         send(300)
         time.sleep(chance.random() * 0.3)
         readers[0].kill()
@@ -164,14 +164,14 @@ def test_whatever_is_killed(tmp_path: Path) -> None:
         stack.enter_context(
             Daemon(None, f"--tcp-address={tcp}", f"--http-address={http}", program="nsqlookupd")
         )
-        eventually(lambda: not set(sent) - set(got()), 40, "everything came")
+        eventually(lambda: not set(sent) - set(got()), 60, "everything came")
         assert not set(got()) - set(sent)
 
         def ready() -> list[int]:
             return [sum(each["ready_count"] for each in clients(daemon, "t")) for daemon in nsqds]
 
         # Two Readers with 20 each, over both.
-        eventually(lambda: ready() == [20, 20], 20, "full speed")
+        eventually(lambda: ready() == [20, 20], 40, "full speed")
         for reader in readers:
             reader.process.send_signal(signal.SIGTERM)
         for reader in readers:
