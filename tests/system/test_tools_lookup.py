@@ -8,8 +8,11 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -115,6 +118,97 @@ def test_others_find_nsqd_as_well(forks: ForkServer, cluster: Cluster) -> None:
     with ToolRun(forks, "nsq_tail", [cluster.flag, "--topic=kept", "-n=1", "--channel=c"]) as tail:
         assert tail.wait() == 0
         assert tail.out == b'{"keep":1}\n'
+
+
+class Endpoint:
+    """An HTTP server that notes what it was asked, and how much of it at the same time."""
+
+    def __init__(self) -> None:
+        self.requests: list[tuple[str, str, bytes, Mapping[str, str]]] = []
+        self.most = self._now = 0
+        self._lock = threading.Lock()
+        endpoint = self
+
+        class Handler(BaseHTTPRequestHandler):
+            """Answers 200, after a while."""
+
+            def do_GET(self) -> None:
+                """Note it."""
+                size = int(self.headers.get("Content-Length") or 0)
+                body = self.rfile.read(size)
+                with endpoint.asked():
+                    time.sleep(0.05)
+                endpoint.requests.append((self.command, self.path, body, dict(self.headers)))
+                self.send_response(200)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            do_POST = do_GET
+
+            def log_message(self, format: str, *args: object) -> None:
+                """Say nothing."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    @contextmanager
+    def asked(self) -> Iterator[None]:
+        """While a request is under way."""
+        with self._lock:
+            self._now += 1
+            self.most = max(self.most, self._now)
+        yield
+        with self._lock:
+            self._now -= 1
+
+    def close(self) -> None:
+        """Serve no more."""
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture
+def endpoint() -> Iterator[Endpoint]:
+    """One of them."""
+    made = Endpoint()
+    yield made
+    made.close()
+
+
+def test_posts(forks: ForkServer, cluster: Cluster, endpoint: Endpoint) -> None:
+    """To all addresses, so many at the same time, with headers of our own."""
+    for number in range(8):
+        cluster.publish("posted", b"%d" % number)
+    arguments = [
+        *(cluster.flag, "--topic=posted", "--mode=all", "-n=2"),
+        *(f"--post={endpoint.url}/a", f"--post={endpoint.url}/b?x=1"),
+        *("--content-type=text/plain", "--header=X-Key: a:b"),
+    ]
+    with ToolRun(forks, "nsq_to_http", arguments) as tool:
+        wait_until(lambda: len(endpoint.requests) == 16, lambda: tool.err)
+        assert tool.stop() == 0
+    paths = sorted((path, body) for _, path, body, _ in endpoint.requests)
+    assert paths == sorted((p, b"%d" % n) for p in ("/a", "/b?x=1") for n in range(8))
+    assert endpoint.most == 2
+    headers = endpoint.requests[0][3]
+    assert (headers["X-Key"], headers["Content-Type"]) == ("a:b", "text/plain")
+    assert headers["User-Agent"] == "nsq_to_http v1.3.0"
+
+
+def test_gets(forks: ForkServer, cluster: Cluster, endpoint: Endpoint) -> None:
+    """The message is in the URL; an unknown mode is said to be one."""
+    cluster.publish("got", b"a b")
+    arguments = [
+        *(cluster.flag, "--topic=got", "--mode=broadcast", f"--get={endpoint.url}/x%20y?m=%s"),
+        "--status-every=0",
+    ]
+    with ToolRun(forks, "nsq_to_http", arguments) as tool:
+        wait_until(lambda: endpoint.requests, lambda: tool.err)
+        assert tool.stop() == 0
+        assert "--mode=broadcast is unknown: sending to all addresses" in tool.err
+    ((method, path, body, _),) = endpoint.requests
+    assert (method, path, body) == ("GET", "/x%20y?m=a+b", b"")
 
 
 def test_a_closed_output_ends_a_tail(forks: ForkServer, cluster: Cluster) -> None:

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.error import ConnectionRefusedError as Refused
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
-from twisted.web.client import ResponseDone
+from twisted.web.client import ResponseDone, ResponseFailed, ResponseNeverReceived
 from twisted.web.http_headers import Headers
 
 from nsqtx.client.message import Requeue
@@ -24,12 +25,17 @@ from nsqtx.tools.status import Statuses
 from tests.support.logged import Logged
 from tests.support.toolreader import FakeMessage
 
+HTTP11 = (b"HTTP", 1, 1)
+
 
 class Response:
     """An answer with some body, which has ended."""
 
-    def __init__(self, code: int, headers: Headers | None = None) -> None:
+    def __init__(
+        self, code: int, headers: Headers | None = None, version: tuple[bytes, int, int] = HTTP11
+    ) -> None:
         self.code = code
+        self.version = version
         self.headers = headers or Headers()
 
     def deliverBody(self, protocol: Any) -> None:
@@ -44,7 +50,7 @@ class Response:
 class Agent:
     """Answers with the next of some responses, and notes requests."""
 
-    def __init__(self, *responses: Response) -> None:
+    def __init__(self, *responses: Response | Exception) -> None:
         self.responses = list(responses)
         self.requests: list[tuple[str, str, str, Headers]] = []
 
@@ -55,15 +61,19 @@ class Agent:
         assert headers is not None
         data = b"" if body is None else body.data
         self.requests.append((method.decode(), uri.decode(), data.decode(), headers))
-        return succeed(self.responses.pop(0)) if self.responses else Deferred()
+        if not self.responses:
+            return Deferred()
+        response = self.responses.pop(0)
+        return fail(response) if isinstance(response, Exception) else succeed(response)
 
 
 def publisher(
-    agent: Agent, content_type: str | None = "text/plain", **more: Any
+    agent: Any, content_type: str | None = "text/plain", fresh: Any = None, **more: Any
 ) -> tuple[Publisher, Clock]:
     """One that POSTs, unless the type is None."""
     clock = Clock()
-    return Publisher(agent, clock, 20.0, content_type, **more), clock  # type: ignore[arg-type]
+    other: Any = fresh or Agent()
+    return Publisher(agent, other, clock, 20.0, content_type, **more), clock
 
 
 def outcome(publishing: Deferred[None]) -> list[Any]:
@@ -134,6 +144,38 @@ def test_a_request_that_hangs_is_given_up() -> None:
     clock.advance(0.1)
     assert results[0].check(HttpFailed)
     assert clock.getDelayedCalls() == []
+
+
+@pytest.mark.parametrize(
+    "error", [ConnectionDone(), ResponseNeverReceived([Failure(ConnectionLost())])]
+)
+def test_a_kept_connection_that_was_closed_is_no_failure(error: Exception) -> None:
+    """The request is made once more, on a connection of its own."""
+    agent, fresh = Agent(error, error), Agent(Response(200), error)
+    made, _ = publisher(agent, fresh=fresh)
+    assert outcome(made.publish("http://h/", b"m")) == [None]
+    assert [request[:3] for request in fresh.requests] == [("POST", "http://h/", "m")]
+    (failure,) = outcome(made.publish("http://h/", b"m"))
+    assert failure.check(type(error))
+
+
+def test_other_failures_are_failures() -> None:
+    """They would be the same once more."""
+    fresh = Agent()
+    made, _ = publisher(Agent(Refused(), ResponseFailed([Failure(ValueError())])), fresh=fresh)
+    for kind in (Refused, ResponseFailed):
+        (failure,) = outcome(made.publish("http://h/", b"m"))
+        assert failure.check(kind)
+    assert fresh.requests == []
+
+
+def test_connections_of_http_1_0_are_not_kept() -> None:
+    """They are closed after each answer."""
+    agent, fresh = Agent(Response(200, version=(b"HTTP", 1, 0))), Agent(Response(200))
+    made, _ = publisher(agent, fresh=fresh)
+    made.publish("http://h/", b"one")
+    made.publish("http://h/", b"two")
+    assert len(agent.requests) == len(fresh.requests) == 1
 
 
 class Endpoints:

@@ -6,10 +6,16 @@ from collections.abc import Iterable
 from urllib.parse import quote_plus
 
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionClosed
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
-from twisted.web.client import BrowserLikeRedirectAgent, ResponseDone
+from twisted.web.client import (
+    BrowserLikeRedirectAgent,
+    RequestTransmissionFailed,
+    ResponseDone,
+    ResponseFailed,
+)
 from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent, IResponse
@@ -55,18 +61,26 @@ class _Passed(Protocol):
 class Publisher:
     """Makes requests. ``timeout`` is in seconds, for all of one, redirects included.
 
+    ``agent`` keeps connections, ``fresh`` makes one for each request. A kept one may be closed by
+    the other side just when it is used again, which is no failure of that side: such a request
+    is made once more.
+
     ``content_type`` None: GET, else POST. ``headers`` may replace those that we would send.
     """
 
     def __init__(
         self,
         agent: IAgent,
+        fresh: IAgent,
         clock: IReactorTime,
         timeout: float,
         content_type: str | None,
         headers: Iterable[tuple[str, str]] = (),
     ) -> None:
         self._agent: IAgent = BrowserLikeRedirectAgent(agent, REDIRECTS)
+        self._fresh: IAgent = BrowserLikeRedirectAgent(fresh, REDIRECTS)
+        #: Addresses whose servers speak HTTP/1.0, and close each connection without a word of it.
+        self._not_kept: set[str] = set()
         self._clock = clock
         self._timeout = timeout
         self._get = content_type is None
@@ -89,13 +103,26 @@ class Publisher:
         return publishing.addTimeout(self._timeout, self._clock, onTimeoutCancel=too_late)
 
     async def _publish(self, address: str, body: bytes) -> None:
+        if address not in self._not_kept:
+            try:
+                await self._exchange(self._agent, address, body)
+            except (ConnectionClosed, RequestTransmissionFailed, ResponseFailed) as error:
+                if not _closed(error):
+                    raise
+            else:
+                return
+        await self._exchange(self._fresh, address, body)
+
+    async def _exchange(self, agent: IAgent, address: str, body: bytes) -> None:
         headers = self._headers.copy()
         if self._get:
             url = get_url(address, body)
-            response = await self._agent.request(b"GET", url.encode(), headers, None)
+            response = await agent.request(b"GET", url.encode(), headers, None)
         else:
             data = BodyBytes(body)
-            response = await self._agent.request(b"POST", address.encode(), headers, data)
+            response = await agent.request(b"POST", address.encode(), headers, data)
+        if response.version[1:] == (1, 0):
+            self._not_kept.add(address)
         await self._read(response)
         code = response.code
         if not (code == 200 if self._get else 200 <= code < 300):
@@ -105,3 +132,10 @@ class Publisher:
         passed = _Passed()
         response.deliverBody(passed)
         await passed.done
+
+
+def _closed(error: Exception) -> bool:
+    """Whether a request failed because the connection was closed."""
+    if isinstance(error, ConnectionClosed):
+        return True
+    return any(reason.check(ConnectionClosed) for reason in getattr(error, "reasons", ()))

@@ -32,14 +32,12 @@ class NsqToHttpService(MultiService):
         addresses = options.addresses
         self._pool = HTTPConnectionPool(reactor)
         self._pool.maxPersistentPerHost = options.n
-        agent = Agent(
-            reactor,
-            connectTimeout=options.http_client_connect_timeout / SECOND,
-            pool=self._pool,
-        )
+        patience = options.http_client_connect_timeout / SECOND
+        agent = Agent(reactor, connectTimeout=patience, pool=self._pool)
         headers = [pair for pair in map(header_of, options.header) if pair is not None]
         publisher = Publisher(
             agent,
+            Agent(reactor, connectTimeout=patience),
             reactor,
             options.http_client_request_timeout / SECOND,
             None if options.get else options.content_type,
