@@ -51,6 +51,8 @@ class MemoryReactor(MemoryReactorClock):
         self.endless = 100_000
         #: Each address that was dialled, in order.
         self.dialled: list[str] = []
+        #: The clients' ends of all connections that stand.
+        self.transports: list[MemoryTransport] = []
         self.nameResolver = _Names()
         self._listening: dict[tuple[str, int], Any] = {}
         self._last_port = 49151
@@ -231,6 +233,7 @@ class _Connector:
         theirs = MemoryTransport(self._reactor, server, there, self._here)
         ours.peer, theirs.peer = theirs, ours
         self._transport = ours
+        self._reactor.transports.append(ours)
         server.makeConnection(theirs)
         client.makeConnection(ours)
 
@@ -239,6 +242,8 @@ class _Connector:
         self._factory.doStop()
 
     def _gone(self, reason: Failure) -> None:
+        if self._transport is not None:
+            self._reactor.transports.remove(self._transport)
         self._factory.clientConnectionLost(self, reason)
         self._factory.doStop()
 
