@@ -84,7 +84,7 @@ def test_what_is_published_is_handled(seed: int, layer: str) -> None:
     with Logged():
         for number in range(300):
             published.append(writer.publish("t", b"%d" % number))
-            if random.random() < 0.05:
+            if reactor.transports and random.random() < 0.05:
                 random.choice(reactor.transports).peer.abortConnection()
             reactor.advance(random.random() * 0.2)
         for each in published:
