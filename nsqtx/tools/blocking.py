@@ -1,10 +1,11 @@
-"""Reading standard input and writing to standard output, which may block for ever.
+"""Standard input and output: reading and writing may block for ever, and they may be closed.
 
 A thread of the reactor's pool would keep the process from ending. This one does not.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from queue import SimpleQueue
 from threading import Thread
@@ -13,9 +14,17 @@ from typing import Any, TypeVar
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-__all__ = ["BlockingThread"]
+__all__ = ["BlockingThread", "is_terminal"]
 
 T = TypeVar("T")
+
+
+def is_terminal(descriptor: int) -> bool:
+    """Whether somebody looks at it. A descriptor that is closed is none."""
+    try:
+        return os.isatty(descriptor)
+    except OSError:
+        return False
 
 
 class BlockingThread:

@@ -13,12 +13,15 @@ from twisted.web.client import Agent, HTTPConnectionPool
 from nsqtx.cluster.lookupd import LookupdClient
 from nsqtx.cluster.nsqd import NsqdClient
 from nsqtx.durations import SECOND
+from nsqtx.tools.blocking import is_terminal
 from nsqtx.tools.nsq_stat.columns import Columns
 from nsqtx.tools.nsq_stat.options import NsqStatOptions
 from nsqtx.tools.nsq_stat.poller import Poller, PollError, poll_again_and_again
 from nsqtx.tools.tool import Ending
 
 __all__ = ["NsqStatService"]
+
+STDOUT = 1
 
 
 class NsqStatService(Service):
@@ -81,7 +84,7 @@ class NsqStatService(Service):
         """A live table on a terminal, where there is the library for it; else lines."""
         options = self._options
         seconds = options.interval / SECOND
-        if sys.stdout.isatty():
+        if is_terminal(STDOUT):
             try:
                 from rich.console import Console
 
@@ -104,5 +107,7 @@ class NsqStatService(Service):
 
 
 def _write(text: str) -> None:
+    if sys.stdout is None:
+        raise BrokenPipeError
     sys.stdout.write(text)
     sys.stdout.flush()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,7 +15,7 @@ from twisted.python.failure import Failure
 
 from nsqtx.client.errors import NsqError
 from nsqtx.client.writer import Writer
-from nsqtx.tools.blocking import BlockingThread
+from nsqtx.tools.blocking import BlockingThread, is_terminal
 from nsqtx.tools.destinations import writer_config
 from nsqtx.tools.sources import first_failure
 from nsqtx.tools.to_nsq.feeding import Feeding, Publish
@@ -29,7 +28,7 @@ __all__ = ["ToNsqService"]
 
 log = Logger(namespace="nsqtx.tools.to_nsq")
 
-STDIN = 0
+STDIN, STDERR = 0, 2
 READ = 256 * 1024
 #: Seconds between two looks at the progress bar.
 REFRESH = 0.1
@@ -113,8 +112,12 @@ class ToNsqService(MultiService):
 
 def _make_progress() -> Any:
     """A progress bar, for a file whose size is known, on a terminal, with the library for it."""
-    status = os.fstat(STDIN)
-    if not stat.S_ISREG(status.st_mode) or not sys.stderr.isatty():
+    try:
+        status = os.fstat(STDIN)
+    except OSError:
+        # It is closed, which reading will find out.
+        return None
+    if not stat.S_ISREG(status.st_mode) or not is_terminal(STDERR):
         return None
     try:
         from rich.console import Console
