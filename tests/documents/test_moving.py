@@ -7,19 +7,18 @@ import shutil
 import signal
 import subprocess
 import sys
-import tarfile
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.golden.forked import ForkServer
-from tests.golden.recordings import DATA
 from tests.support.blockinghttp import get, post
 from tests.support.daemon import Daemon
+from tests.support.original import bodies_of, left_by_the_original
+from tests.support.waiting import eventually
 from tests.support.wireclient import WireClient
 
 TOOL = "import sys; from nsqtx.tools.nsq_to_nsq.command import main; sys.exit(main())"
@@ -30,14 +29,6 @@ def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
     """A process that has imported nsqd and forks it for each test."""
     with ForkServer(tmp_path_factory.mktemp("forks")) as server:
         yield server
-
-
-def left_by_the_original(name: str, directory: Path) -> Any:
-    """Put a data path of the original into a directory; what the original itself made of it."""
-    path = DATA / "datapath" / f"{name}.json"
-    with tarfile.open(path.with_suffix(".tar.gz")) as archive:
-        archive.extractall(directory, filter="data")
-    return json.loads(path.read_text("utf-8"))["go_nsqd"]
 
 
 def files(directory: Path) -> dict[str, bytes]:
@@ -63,16 +54,6 @@ def depths(nsqd: Daemon) -> list[dict[str, Any]]:
     ]
 
 
-def bodies_of(original: Any, topic: str, channel: str) -> Counter[bytes]:
-    """What the original would have delivered."""
-    (found,) = [
-        each
-        for each in original["delivered"]
-        if (each["topic"], each["channel"]) == (topic, channel)
-    ]
-    return Counter(each["body"].encode("latin-1") for each in found["messages"])
-
-
 def consumed(nsqd: Daemon, topic: str, channel: str, count: int) -> Counter[bytes]:
     """That many messages of a channel, finished."""
     bodies: Counter[bytes] = Counter()
@@ -82,7 +63,7 @@ def consumed(nsqd: Daemon, topic: str, channel: str, count: int) -> Counter[byte
             message = consumer.read_message()
             bodies[message.body] += 1
             consumer.finish(message.id)
-        wait_until(lambda: depth(nsqd, topic, channel) == 0)
+        eventually(lambda: depth(nsqd, topic, channel) == 0)
     return bodies
 
 
@@ -97,14 +78,6 @@ def depth(nsqd: Daemon, topic: str, channel: str) -> int:
 def names_of(topic: dict[str, Any]) -> list[str]:
     """The channels of a topic; none is null in ``nsqd.dat``."""
     return [each["name"] for each in topic["channels"] or []]
-
-
-def wait_until(true: Callable[[], bool]) -> None:
-    """Wait, for as long as it takes on a busy machine."""
-    until = time.monotonic() + 20
-    while not true():
-        assert time.monotonic() < until
-        time.sleep(0.05)
 
 
 def test_there_and_back(forks: ForkServer, tmp_path: Path) -> None:
@@ -132,7 +105,7 @@ def test_there_and_back(forks: ForkServer, tmp_path: Path) -> None:
             [sys.executable, "-c", TOOL, *command], stderr=subprocess.PIPE
         ) as tool:
             try:
-                wait_until(lambda: depth(nsqd, "orders", "mail") == 0)
+                eventually(lambda: depth(nsqd, "orders", "mail") == 0)
                 tool.send_signal(signal.SIGTERM)
                 _, said = tool.communicate(timeout=20)
             finally:
