@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from pathlib import Path
 from random import Random
@@ -23,6 +24,7 @@ from nsqtx.nsqd.lookups import Lookups
 from nsqtx.nsqd.node import Node
 from nsqtx.nsqd.options import NsqdOptions
 from tests.support.lists import ListStore
+from tests.support.logged import Logged
 from tests.support.lookupds import GREETING, FakeLookupd
 
 RECORDED = Path(__file__).parents[1] / "golden/data/nsqd_client.json"
@@ -335,6 +337,19 @@ def test_a_topic_that_goes_meanwhile(world: World) -> None:
     answer.callback(["a"])
     assert not topic.channels
     assert "t" not in world.broker.topics
+
+
+def test_leaving_before_anybody_was_reached(world: World) -> None:
+    """A topic that waits for the first connection is started, and no error is left behind."""
+    with Logged() as logged:
+        world.lookups.set_addresses(["l:1"])
+        topic = world.broker.get_topic("t")
+        assert not topic.started
+        world.lookups.leave()
+        gc.collect()
+    assert topic.started
+    assert logged.failures == []
+    assert world.asked == []
 
 
 def test_leaving(world: World) -> None:

@@ -12,6 +12,7 @@ from tests.simulation.history import History, Place
 from tests.simulation.network import Network
 from tests.simulation.nodes import LookupdNode, Node, NsqdNode
 from tests.simulation.profiles import PROFILES, Profile
+from tests.simulation.programs import ReaderProgram, WriterProgram
 from tests.simulation.reactor import SimulatedReactor
 from tests.simulation.watch import watch_disk, watched
 from tests.simulation.world import World
@@ -55,7 +56,7 @@ class Cluster:
             for i in range(random.randint(1, 2))
         ]
         self.publishers: list[Publisher] = []
-        self.consumers: list[Consumer] = []
+        self.consumers: list[Consumer | ReaderProgram] = []
 
     def _lookupd_ended(self, node: Node, how: str) -> None:
         """Nothing depends on it."""
@@ -81,19 +82,29 @@ class Cluster:
             watch_disk(node, self.history)
             node.start()
         clients = [SimulatedReactor(self.network.add_host(f"client{i}")) for i in range(2)]
-        for number, node in enumerate(self.nsqds):
-            for topic in ("t", "u")[: random.randint(1, 2)]:
-                for channel in ("c", "d")[: random.randint(1, 2)]:
-                    place = Place(node.name, topic, channel)
-                    for i in range(random.randint(1, 2)):
-                        name = f"{node.name}.{topic}.{channel}.{i}"
-                        reactor = random.choice(clients)
-                        consumer = Consumer(name, reactor, node.host, self.history, place)
-                        self.consumers.append(consumer)
-                for kind in (Publisher, HttpPublisher)[: random.randint(1, 2)]:
+        for topic in ("t", "u")[: random.randint(1, 2)]:
+            for channel in ("c", "d")[: random.randint(1, 2)]:
+                self._consume(topic, channel, random.choice(clients))
+            for number, node in enumerate(self.nsqds):
+                kinds = (Publisher, HttpPublisher, WriterProgram)
+                for kind in random.sample(kinds, random.randint(1, 2)):
                     name = f"{kind.__name__[0]}{number}{topic}"
                     reactor = random.choice(clients)
                     self.publishers.append(kind(name, reactor, node.host, self.history, topic))
+
+    def _consume(self, topic: str, channel: str, reactor: SimulatedReactor) -> None:
+        """Consume a channel of every nsqd: by one Reader, or by consumers of each."""
+        random, history = self.world.random, self.history
+        if random.random() < 0.4:
+            nsqds = [node.host for node in self.nsqds]
+            lookupds = [node.host for node in self.lookupds]
+            self.consumers.append(ReaderProgram(reactor, history, topic, channel, nsqds, lookupds))
+            return
+        for node in self.nsqds:
+            place = Place(node.name, topic, channel)
+            for i in range(random.randint(1, 2)):
+                name = f"{node.name}.{topic}.{channel}.{i}"
+                self.consumers.append(Consumer(name, reactor, node.host, history, place))
 
     def run(self) -> None:
         """Trouble, then healing; ends early when a promise was broken, or all is well again."""

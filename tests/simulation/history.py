@@ -119,6 +119,8 @@ class History:
         self.channels: dict[tuple[str, str], dict[str, None]] = {}
         #: Nodes whose disk or processor kept them from writing checkpoints, and until when.
         self.hindered: dict[str, float] = {}
+        #: Channels that existed before something was answered OK, which makes them safe.
+        self._safe: dict[Place, None] = {}
         self._durability = durability
         #: The disk changes what it keeps, so anything may be lost; but nothing may be made up.
         self._rotten = rotten
@@ -163,6 +165,7 @@ class History:
             each.answer = answer
         if answer == "OK":
             self.counts.answered += len(publishes)
+            self._safe.update(dict.fromkeys(publishes[0].owed))
         else:
             self.counts.refused += len(publishes)
         self.world.note("answer", publishes[0].body[:16], len(publishes), answer)
@@ -271,20 +274,25 @@ class History:
             if how != "stop" or self.hindered.get(node, 0.0) > self.world.now:
                 book.attempts = dict(book.noted_attempts)
                 book.due = dict(book.noted_due)
+        if how == "cut":
+            self._forget_channels(node)
         if (how == "cut" and self._durability != "fsync") or (
             self._durability == "memory"
             and (how == "kill" or self.hindered.get(node, 0.0) > self.world.now)
         ):
             self._forgive(node)
 
+    def _forget_channels(self, node: str) -> None:
+        """A channel that no sync has made safe is gone, until somebody subscribes again."""
+        for key, names in self.channels.items():
+            if key[0] == node:
+                safe = self._safe if self._durability == "fsync" else {}
+                self.channels[key] = {n: None for n in names if Place(*key, n) in safe}
+
     def _forgive(self, node: str) -> None:
         for publish in self.published.values():
             if publish.node == node:
                 publish.forgiven = True
-        # A channel that no sync has made safe is gone as well, until somebody subscribes again.
-        for key in self.channels:
-            if key[0] == node:
-                self.channels[key] = {}
 
     # In the end.
 
@@ -304,7 +312,8 @@ class History:
             seen = publish.body in self.ledger(place).seen
             self.counts.lost += not seen
             what = "was delivered and never finished" if seen else "is lost"
-            self.fail("L1" if seen else "S1", f"{place} {publish.body[:16]!r} {what}")
+            kept = "S1" if self._durability == "fsync" else "S2"
+            self.fail("L1" if seen else kept, f"{place} {publish.body[:16]!r} {what}")
         self.counts.forgiven = sum(p.forgiven and p.answer == "OK" for p in self.published.values())
         for publish in self.published.values():
             if len(publish.group) > 1 and publish.body is publish.group[0]:
