@@ -32,11 +32,13 @@ def send_now(transport: Any, data: bytes) -> bytes:
         return data
     if transport.disconnecting or not transport.connected:
         return b""
-    sent = transport.writeSomeData(data)
-    if sent.__class__ is int and sent >= 0:
-        return b"" if sent == len(data) else data[sent:]
-    # The write that follows meets the same error, where Twisted deals with it.
-    return data
+    try:
+        sent = transport.socket.send(data)
+    except OSError:
+        # The kernel has no room; or the write that follows meets the same error, where Twisted
+        # deals with it.
+        return data
+    return b"" if sent == len(data) else data[sent:]
 
 
 @implementer(IPushProducer)
@@ -44,8 +46,8 @@ def send_now(transport: Any, data: bytes) -> bytes:
 class Link:
     """The writing side of one connection. ``blocked`` while the peer does not read.
 
-    Twisted's `write` waits for the reactor's next turn. With nothing buffered, `writeSomeData`
-    sends in this turn, which is a third of the price of a PUB that waits for its OK.
+    Twisted's `write` waits for the reactor's next turn. With nothing buffered, `send_now` sends in
+    this turn, which is a third of the price of a PUB that waits for its OK.
     """
 
     transport: Any
