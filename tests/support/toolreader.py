@@ -21,6 +21,7 @@ class FakeMessage:
         self.attempts = attempts
         self.answered = False
         self.answer = ""
+        self.time_left = 60.0
 
     def finish(self) -> None:
         """FIN."""

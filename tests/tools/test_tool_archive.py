@@ -48,10 +48,11 @@ class Topic:
             return held.addCallback(lambda _: work())
         return maybeDeferred(work)
 
-    def take(self, *bodies: bytes) -> list[FakeMessage]:
+    def take(self, *bodies: bytes, time_left: float = 60.0) -> list[FakeMessage]:
         """Messages come, in one read."""
         messages = [FakeMessage(body) for body in bodies]
         for message in messages:
+            message.time_left = time_left
             self.archive(message)
         self.archive.read_done()
         return messages
@@ -199,3 +200,19 @@ def test_by_a_bug_no_message_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyP
     topic.consumer.starved = True
     assert answers(topic.take(b"c")) == ["FIN"]
     assert topic.text() == "first\nc\n"
+
+
+def test_an_interval_that_is_too_long_is_shortened(tmp_path: Path) -> None:
+    """Else nsqd would deliver everything again before it is finished. The default is not."""
+    with Logged() as said:
+        Topic(tmp_path / "default").take(b"first", time_left=59.0)
+    assert not [line for line in said.lines if line.startswith("W ")]
+    topic = Topic(tmp_path, sync_interval=60 * SECOND)
+    with Logged() as said:
+        topic.take(b"first")
+        messages = topic.take(b"a")
+    assert [line for line in said.lines if line.startswith("W ")] == [
+        "W [t/c] --sync-interval is too long for nsqd's message timeout: syncing every 30.0 s"
+    ]
+    topic.clock.advance(30)
+    assert answers(messages) == ["FIN"]

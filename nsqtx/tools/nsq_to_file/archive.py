@@ -22,6 +22,9 @@ log = Logger(namespace="nsqtx.tools.nsq_to_file")
 #: Seconds between two log lines about syncs.
 TELL_EVERY = 1.0
 
+#: Seconds between two syncs, if nsqd's message timeout asks for less.
+SHORTEST_INTERVAL = 0.25
+
 #: Calls a function in a thread.
 InThread = Callable[[Callable[[], None]], Deferred[None]]
 
@@ -32,6 +35,10 @@ class ArchivedMessage(Protocol):
     body: bytes
     #: Whether the client has answered it already: given it back, when the time for a stop was up.
     answered: bool
+
+    @property
+    def time_left(self) -> float:
+        """Seconds until nsqd delivers it again."""
 
     def finish(self) -> None:
         """FIN."""
@@ -88,6 +95,7 @@ class Archive:
         self._idle: list[Deferred[None]] = []
         self._ticks = LoopingCall(self._tick)
         self._ticks.clock = clock
+        self._interval_checked = False
 
     def start(self) -> None:
         """Begin to tick."""
@@ -159,6 +167,8 @@ class Archive:
         arrived, self._arrived = self._arrived, []
         tick, self._tick_due = self._tick_due, False
         close, self._close_due = self._close_due, False
+        if arrived and not self._interval_checked:
+            self._check_interval(arrived[0].time_left)
         self._written.extend(arrived)
         bodies = [message.body for message in arrived]
         sync = self._sync_due()
@@ -182,6 +192,21 @@ class Archive:
             self._failed(repr(error))
         else:
             self._finish()
+
+    def _check_interval(self, time_left: float) -> None:
+        """Sync before nsqd takes what is not finished for lost, and delivers it again."""
+        self._interval_checked = True
+        longest = max(time_left / 2, SHORTEST_INTERVAL)
+        # Not by a little: the defaults are half a minute and a minute, of which some is over.
+        if self._ticks.running and self._options.sync_interval / SECOND > 1.2 * longest:
+            log.warn(
+                "{said}--sync-interval is too long for nsqd's message timeout: "
+                "syncing every {longest:.1f} s",
+                said=self._said,
+                longest=longest,
+            )
+            self._ticks.stop()
+            self._ticks.start(longest, now=False)
 
     def _finish(self) -> None:
         """FIN what is safe."""
