@@ -52,6 +52,16 @@ def test_base_path(base: str) -> None:
     assert admin.ask("OPTIONS", f"{base}/api/topics").header("Allow") == "GET, OPTIONS, POST"
 
 
+@pytest.mark.parametrize("base", ["", "/adm"])
+def test_the_api_is_described_where_it_is(base: str) -> None:
+    """The server of the document is the place of the document; paths are those below it."""
+    admin = AdminOf(Cluster("t/c"), base_path=base)
+    found = admin.get(f"{base}/openapi.json").json
+    (server,) = found["servers"]
+    assert server["url"] == "./"
+    assert {"/ping", "/api/topics", "/api/nodes/{node}"} <= set(found["paths"])
+
+
 def test_config_shows_options(admin: AdminOf) -> None:
     """Text as it is, anything else as JSON; durations in ns, levels as numbers."""
     expected = {
