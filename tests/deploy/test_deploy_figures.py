@@ -13,19 +13,20 @@ import yaml
 from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.support.expositions import lookupd_exposition, nsqd_exposition
+from tests.support.expositions import client_registry, lookupd_exposition, nsqd_exposition
 
 ROOT = Path(__file__).parents[2]
-FIGURE = re.compile(r"\b((?:nsqd|nsqlookupd|nsqadmin|process|python)_[a-z0-9_]+)(\{[^}]*\})?")
+FIGURE = re.compile(r"\b((?:nsqd|nsqlookupd|nsqtx_client|process|python)_[a-z0-9_]+)(\{[^}]*\})?")
 #: What Prometheus adds by itself.
 ADDED = {"instance", "job"}
 
 
 def exposed() -> dict[str, set[str]]:
-    """The labels of each figure of nsqd and nsqlookupd, by its name."""
+    """The labels of each figure of daemons and of the client, by its name."""
     found: dict[str, set[str]] = {}
-    for exposition in (nsqd_exposition(), lookupd_exposition()):
-        text = generate_latest(exposition.registry).decode()
+    daemons = [each.registry for each in (nsqd_exposition(), lookupd_exposition())]
+    for registry in (*daemons, client_registry()):
+        text = generate_latest(registry).decode()
         for family in text_string_to_metric_families(text):
             for sample in family.samples:
                 found.setdefault(sample.name, set(ADDED)).update(sample.labels)
@@ -67,7 +68,7 @@ def test_figures_are_there(expression: str) -> None:
     grouped = re.search(r"by \(([^)]*)\)", expression)
     groups = {label.strip() for label in grouped[1].split(",")} if grouped else set()
     for figure, matchers in named:
-        assert figure in known
+        assert figure in known, figure
         labels = set(re.findall(r"(\w+)=", matchers)) | groups
         assert labels <= known[figure]
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from prometheus_client import CollectorRegistry
 from twisted.internet.task import Clock
 
 from nsqtx.broker.broker import Broker, Settings
+from nsqtx.client import Reader, Writer
+from nsqtx.client.metrics import ClientCollector
 from nsqtx.nsqd.node import Node
 from nsqtx.nsqd.options import NsqdOptions
 from nsqtx.nsqlookupd.node import Node as LookupNode
 from nsqtx.nsqlookupd.options import NsqlookupdOptions
+from nsqtx.testing import FakeNsqd, MemoryReactor
 from nsqtx.web.metrics import Exposition
 from tests.support.brokers import consume
 from tests.support.lists import ListStore
 
-__all__ = ["lookupd_exposition", "nsqd_exposition"]
+__all__ = ["client_registry", "lookupd_exposition", "nsqd_exposition"]
 
 
 def nsqd_exposition() -> Exposition:
@@ -35,3 +39,20 @@ def nsqd_exposition() -> Exposition:
 def lookupd_exposition() -> Exposition:
     """The /metrics of a nsqlookupd."""
     return LookupNode(NsqlookupdOptions(), Clock()).exposition
+
+
+def client_registry() -> CollectorRegistry:
+    """The figures of a Reader and a Writer that are connected to an nsqd in memory."""
+    reactor = MemoryReactor()
+    nsqd = FakeNsqd(reactor)
+    collector = ClientCollector()
+    reader = Reader("t", "c", lambda _: None, reactor=reactor, nsqd_tcp_addresses=[nsqd.address])
+    writer = Writer([nsqd.address], reactor=reactor)
+    for service in (reader, writer):
+        service.startService()
+    collector.add_reader(reader)
+    collector.add_writer(writer, "orders")
+    reactor.settle()
+    registry = CollectorRegistry()
+    registry.register(collector)
+    return registry
