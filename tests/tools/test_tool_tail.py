@@ -62,6 +62,16 @@ def test_finished_when_written() -> None:
     assert terminal.ended == []
 
 
+def test_a_stop_gives_back_what_is_not_being_written() -> None:
+    """What is, is finished when it is."""
+    terminal = Terminal()
+    terminal.held = held = Deferred[None]()
+    messages = terminal.receive(b"a") + terminal.receive(b"b")
+    terminal.topic.stop()
+    held.callback(None)
+    assert answers(messages) == "FIN REQ"
+
+
 def test_the_topic_before_each() -> None:
     """If it is asked for."""
     terminal = Terminal()
@@ -72,23 +82,28 @@ def test_the_topic_before_each() -> None:
 
 
 def test_so_many_of_all_topics() -> None:
-    """They are finished, the others go back, and that is the end."""
+    """They are finished, and that is the end, at which the others go back."""
     terminal = Terminal(3)
     other = TopicTail(terminal.tail, b"")
     first = terminal.receive(b"a", b"b")
     terminal.topic = other
     second = terminal.receive(b"c", b"d")
-    assert answers(first + second) == "FIN FIN FIN REQ"
+    assert answers(first + second) == "FIN FIN FIN -"
     assert terminal.out == b"a\nb\nc\n"
     assert terminal.ended == ["done"]
-    assert answers(terminal.receive(b"e")) == "REQ"
+    third = terminal.receive(b"e")
+    terminal.topic.stop()
+    assert answers(second + third) == "FIN REQ REQ"
 
 
 def test_nobody_reads_any_more() -> None:
-    """All goes back, also what comes later."""
+    """That is the end, at which all goes back."""
     terminal = Terminal()
     terminal.error = BrokenPipeError(32, "Broken pipe")
-    assert answers(terminal.receive(b"a") + terminal.receive(b"b")) == "REQ REQ"
+    messages = terminal.receive(b"a") + terminal.receive(b"b")
+    assert answers(messages) == "- -"
+    terminal.topic.stop()
+    assert answers(messages) == "REQ REQ"
     assert terminal.ended == ["ERROR: failed to write to os.Stdout - [Errno 32] Broken pipe"]
 
 

@@ -38,7 +38,8 @@ class Tail:
     """Writes messages in the order in which they came, and finishes those that were written.
 
     After ``limit`` of them, if it is not 0, ``done`` is called. ``failed`` is called with the
-    reason when nothing more can be written. What is not shown then goes back to nsqd.
+    reason when nothing more can be written. What is not shown goes back to nsqd at the stop, and
+    not before, since it would come again.
     """
 
     def __init__(
@@ -60,14 +61,10 @@ class Tail:
         self._waiting.append((line, message))
 
     def flush(self) -> None:
-        """Write what has come, unless that is being done."""
-        if self._writing or not self._waiting:
+        """Write what has come, unless that is being done, or enough is shown."""
+        if self._writing or not self._waiting or not self._left:
             return
-        waiting, self._waiting = self._waiting, []
-        shown, rest = waiting[: self._left], waiting[self._left :]
-        _give_back(rest)
-        if not shown:
-            return
+        shown, self._waiting = self._waiting[: self._left], self._waiting[self._left :]
         self._left -= len(shown)
         self._writing = True
         written = self._write(b"".join([line for line, _ in shown]))
@@ -88,15 +85,15 @@ class Tail:
     def _broken(self, shown: Waiting, failure: Failure) -> None:
         self._left = 0
         self._writing = False
-        _give_back(shown)
+        self._waiting = shown + self._waiting
         self._failed(f"ERROR: failed to write to os.Stdout - {failure.getErrorMessage()}")
-        self.flush()
 
-
-def _give_back(messages: Waiting) -> None:
-    for _, message in messages:
-        if not message.answered:
-            message.requeue(0.0, False)
+    def give_back(self) -> None:
+        """Requeue what is not being written."""
+        waiting, self._waiting = self._waiting, []
+        for _, message in waiting:
+            if not message.answered:
+                message.requeue(0.0, False)
 
 
 class TopicTail:
@@ -115,7 +112,8 @@ class TopicTail:
         self._tail.flush()
 
     def stop(self) -> None:
-        """What has come will be written."""
+        """Give back what is not being written, of all topics: they stop together."""
+        self._tail.give_back()
 
     def abandon(self) -> None:
         """Time is up: the Reader gives back what was not written."""
