@@ -156,9 +156,7 @@ class Fleet:
             self._drop(address)
 
     def _keep(self, address: str, again: bool) -> None:
-        keeper = self._keepers.get(address)
-        if keeper is not None:
-            keeper.again = keeper.again or (again and not keeper.stopped)
+        if address in self._keepers:
             return
         redial = self._redials.get(address)
         if redial is None:
@@ -191,7 +189,7 @@ class Fleet:
         if not self._running:
             return
         if address in self._given:
-            # It was removed and given again meanwhile.
+            # It was given after it was found, or removed and given again.
             self._keep(address, again=True)
         elif self._discovery.lookupds:
             self._discovery.poll_soon()

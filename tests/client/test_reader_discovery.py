@@ -232,6 +232,41 @@ def test_an_address_that_was_found_and_is_given() -> None:
         assert len(reading.nsqds[0].connections) == 2
 
 
+def test_a_given_address_is_not_dropped() -> None:
+    """Though nsqlookupd has named it, and names it no more."""
+    settings: dict[str, Any] = {"drop_after_rounds": 1, "lookupd_poll_interval": 10}
+    with Reading(nsqds=1, lookupds=1, **settings) as reading:
+        reading.reader.nsqds.add_nsqd(reading.nsqds[0].address)
+        reading.lookupds[0].set("t", *addresses(reading, 0))
+        reading.advance(30)
+        reading.lookupds[0].set("t")
+        reading.advance(100)
+        assert connected(reading) == [1]
+        assert len(reading.nsqds[0].connections) == 1
+
+
+def test_a_removed_address_leaves_its_share() -> None:
+    """To the others, at once but for what is still in flight there."""
+    with Reading(nsqds=2, max_in_flight=10) as reading:
+        reading.put(b"x")
+        reading.reader.nsqds.remove_nsqd(reading.nsqds[0].address)
+        assert reading.rdy[1] == 9
+        reading.finish()
+        assert reading.rdy[1] == 10
+
+
+def test_stopped_while_an_address_is_left() -> None:
+    """It is told CLS once: nsqd closes at a second one."""
+    with Reading(nsqds=1) as reading:
+        reading.put(b"x")
+        reading.reader.nsqds.remove_nsqd(reading.nsqds[0].address)
+        reading.advance(1)
+        stopping = reading.reader.stopService()
+        reading.finish()
+        reading.reactor.wait_for(stopping)
+        assert reading.sent() == ["RDY 1", "CLS", "FIN 1"]
+
+
 def test_an_address_that_is_removed_and_given_again() -> None:
     """What runs there ends on the old connection, then there is a new one."""
     with Reading(nsqds=1) as reading:

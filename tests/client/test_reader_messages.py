@@ -199,6 +199,14 @@ def test_m3_a_dead_letter_by_a_writer() -> None:
         assert reading.sent() == ["FIN 1"]
 
 
+def test_m3_a_hook_that_has_finished_it() -> None:
+    """M3: then there is no dead letter."""
+    hook = {"giving_up": lambda message: message.finish()}
+    with Reading(max_attempts=1, dead_letter_topic="dead", reader=hook) as reading:
+        reading.connection.message(b"x", attempts=2)
+        assert reading.sent() == ["RDY 1", "FIN 1"]
+
+
 def test_m3_no_topic_for_dead_letters() -> None:
     """M3: a name that cannot be is refused when the Reader is made."""
     with pytest.raises(ConfigError, match="dead_letter_topic"):
@@ -461,6 +469,35 @@ def test_answers_after_the_connection_is_gone() -> None:
         counts = reading.reader.stats().counts
         assert (counts.received, counts.finished, counts.requeued, counts.lost) == (2, 0, 0, 2)
         reading.nsqds[0].channel("t", "c").stop()
+
+
+def test_what_waits_for_a_handler_is_lost_with_its_connection() -> None:
+    """It comes again, so no handler is begun for it."""
+    waiting: list[Deferred[None]] = []
+
+    def handle(_: Message) -> Deferred[None]:
+        waiting.append(Deferred())
+        return waiting[-1]
+
+    with Reading(handle, concurrency=1, max_in_flight=5) as reading:
+        reading.put(b"a", b"b", b"c")
+        reading.nsqds[0].stop()
+        reading.reactor.settle()
+        waiting[0].callback(None)
+        assert len(waiting) == 1
+        assert reading.reader.stats().queued == 0
+
+
+def test_a_touch_that_came_too_late() -> None:
+    """Is told, but is no lost answer."""
+    with Reading() as reading:
+        reading.put(b"x")
+        reading.nsqds[0].refuse("TOUCH", "E_TOUCH_FAILED TOUCH 0000000000000001 failed")
+        reading.messages[0].touch()
+        reading.reactor.settle()
+        assert "E_TOUCH_FAILED" in reading.told(AnswerLost)[0].reason
+        assert reading.reader.stats().counts.lost == 0
+        reading.finish()
 
 
 def test_time_left() -> None:

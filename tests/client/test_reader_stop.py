@@ -137,6 +137,25 @@ def test_what_comes_with_the_last_answer_goes_back() -> None:
         assert reading.sent() == ["RDY 2", "CLS", "REQ 1 0"]
 
 
+def test_no_rdy_in_the_end() -> None:
+    """What one nsqd no longer has is given to none of the others, which are told CLS next."""
+    with Reading(nsqds=3, max_in_flight=6) as reading:
+        reading.log.clear()
+        reading.reader.stopService()
+        reading.reactor.settle()
+        assert reading.log == ["0: CLS", "1: CLS", "2: CLS"]
+
+
+def test_nobody_waits_for_what_is_lost() -> None:
+    """Messages to be answered by hand whose connection is gone do not keep the Reader."""
+    with Reading() as reading:
+        reading.put(b"x")
+        reading.nsqds[0].stop()
+        reading.reactor.settle()
+        reading.reactor.wait_for(reading.reader.stopService())
+        assert reading.reactor.seconds() == 0
+
+
 @pytest.mark.parametrize("trouble", ["no answer to CLS", "stalled", "lost", "lost meanwhile"])
 def test_stop_3_it_ends_anyway(trouble: str) -> None:
     """S3: whatever nsqd does in the drain, it is over soon after the limit."""
