@@ -94,7 +94,7 @@ class Destination:
 class Forward:
     """The handler of a topic, with destinations a and b."""
 
-    def __init__(self, selection: Selection | None = None) -> None:
+    def __init__(self, selection: Selection | None = None, every: int = 0) -> None:
         clock = Clock()
         self.destinations = {"a": Destination(), "b": Destination()}
         self.handler = Forwarding(
@@ -102,7 +102,7 @@ class Forward:
             self.destinations,
             HostPool("ab", clock.seconds),
             selection or Selection(),
-            Statuses("ab", 0),
+            Statuses("ab", every),
             clock.seconds,
         )
 
@@ -139,6 +139,17 @@ def test_what_nobody_takes_is_requeued() -> None:
     assert forward.send(b"1")
     assert forward.send(b"2")
     assert len(forward.destinations["b"].published) == 2
+
+
+def test_statuses_count_failures_as_well() -> None:
+    """As in the original; nsq_to_http's do not."""
+    forward = Forward(every=1)
+    forward.destinations["a"].error = NsqError("refused")
+    with Logged() as said:
+        forward.send(b"1")
+        forward.send(b"2")
+    shown = "finished 1 - 99th: 0.00ms - 95th: 0.00ms - avg: 0.00ms"
+    assert [line for line in said.lines if "99th" in line] == [f"[aggregate]: {shown}"]
 
 
 def test_what_is_not_selected_is_finished() -> None:

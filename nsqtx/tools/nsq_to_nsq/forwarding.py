@@ -69,6 +69,8 @@ class Forwarding:
             self._pool.failed(address)
             log.error("ERROR: {address}: {error}", address=address, error=error)
             raise Requeue(backoff=True) from error
-        took = self._clock() - started
-        self._pool.succeeded(address, took)
-        self._statuses.add(address, took)
+        else:
+            self._pool.succeeded(address, self._clock() - started)
+        finally:
+            # Of failures, too.
+            self._statuses.add(address, self._clock() - started)
