@@ -135,6 +135,8 @@ def test_killed_at_random_no_line_is_lost(
             kills += 1
     publisher.join()
     with ToolRun(forks, "nsq_to_file", arguments) as tool:
+        # All may be finished already; it must have begun before it can be stopped.
+        wait_until(lambda: "connected" in tool.err, lambda: tool.err)
         wait_until(lambda: drained(nsqd, "t", "c"), lambda: tool.err, 600)
         assert tool.stop() == 0
     assert kills > 1
