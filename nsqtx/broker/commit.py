@@ -18,8 +18,12 @@ __all__ = ["Commit"]
 
 @attrs.define(eq=False)
 class Commit:
-    """One publish on its way to stable storage."""
+    """One publish on its way to stable storage.
 
+    ``channels_made`` says how many channels its topic had made when it began to wait.
+    """
+
+    channels_made: int = 0
     done: bool = False
     error: StorageError | None = None
     _callbacks: list[Callable[[StorageError | None], None]] = attrs.Factory(list)

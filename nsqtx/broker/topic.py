@@ -53,6 +53,7 @@ class Topic:
     paused: bool = False
     started: bool = True
     exiting: bool = False
+    channels_made: int = 0
     #: A channel was made that no checkpoint knows yet, because the disk refused it.
     channels_unsaved: bool = False
     message_count: int = 0
@@ -60,14 +61,12 @@ class Topic:
     #: The position after the last message that was handed on, or is held. At durability ``fsync``
     #: the log may be ahead, by what waits for its commit.
     end: int = 0
-    #: What no channel has been given yet.
     held: Backlog = attrs.field(init=False)
     held_deferred: DeferredMessages = attrs.Factory(DeferredMessages)
 
     def __attrs_post_init__(self) -> None:
         self.held = Backlog(self.log, self.settings.mem_queue_size)
-        # Positions count from the time in microseconds, as those in a log do (see storage.log):
-        # never used twice, over restarts and re-creation too.
+        # As in a log (see storage.log): the time in microseconds, so that none is used twice.
         self.end = self.now() // 1000 if self.log is None else self.log.end
         self.held.tail = self.end
 
@@ -120,7 +119,7 @@ class Topic:
             log.append(count, data, due)
         self.changed(self)
         if log is not None and log.must_commit:
-            commit = Commit()
+            commit = Commit(self.channels_made)
             log.commit(partial(self._committed, commit, first, records, size, due))
             return commit
         self._accept(first, records, size, due)
@@ -138,6 +137,10 @@ class Topic:
         """The log has, or has not, made a publish safe."""
         if error is None and not self.exiting:
             self._accept(first, records, size, due)
+            if self.channels_made != commit.channels_made and self.log is not None:
+                # The sync may have begun before a channel that OK promises was in the checkpoint.
+                self.log.commit(commit.finish)
+                return
         commit.finish(error)
 
     def _accept(self, first: int, records: list[bytes], size: int, due: int) -> None:
@@ -283,6 +286,7 @@ class Topic:
         if self.exiting:
             raise Exiting
         channel = self.add_channel(name)
+        self.channels_made += 1
         self.changed(self)
         self.channel_made(self, channel)
         self.release()
@@ -379,8 +383,7 @@ class Topic:
         if self.log is None:
             return
         state = self.state(clean)
-        # First what frees space, so that a full disk can take the checkpoint. That is safe: what
-        # is deleted was finished by everybody, whatever an older checkpoint says.
+        # First what frees space, for a full disk. Everybody is finished with what is deleted.
         self.log.release(self._floor(state))
         self.log.save(state)
         self.channels_unsaved = False

@@ -87,7 +87,30 @@ class TopicLog:
         else:
             now = int(self._now() * 1e6)
             end = now if now > end else end + STEP if end else now
+            if self.must_commit and (segments or checkpoint is not None):
+                self._make_stable()
         self.end = max(end, high_water)
+
+    def _make_stable(self) -> None:
+        """Sync what a run has left that was killed, before anybody is told what is there.
+
+        Else a power cut could take messages that consumers have already got, or the checkpoint that
+        is taken for a stable one.
+        """
+        volume = self._volume
+        path = self._directory.path
+        paths = [segment.path for segment in self._segments.all] + self._slots.newest_path
+        try:
+            for path in paths:
+                file = volume.files.open(path)
+                try:
+                    file.datasync()
+                finally:
+                    file.close()
+            path = self._directory.path
+            volume.files.sync_directory(path)
+        except OSError as error:
+            raise volume.refused("sync", path, error) from error
 
     # Writing.
 

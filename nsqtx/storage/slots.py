@@ -67,6 +67,11 @@ class Slots:
                 self._newest = self._stable = slot
         return newest
 
+    @property
+    def newest_path(self) -> list[str]:
+        """The file of the newest checkpoint, if there is one."""
+        return [] if self._newest is None else [self._newest.path]
+
     def load(self) -> TopicState | None:
         """The newest good checkpoint."""
         return decode_checkpoint(self._read(self._newest)) if self._newest else None

@@ -125,6 +125,23 @@ def test_a_publish_waits_for_its_commit() -> None:
     assert (consumer.bodies, outcomes) == ([b"1"], [None])
 
 
+def test_ok_waits_until_a_channel_made_meanwhile_is_safe() -> None:
+    """Who is answered OK is promised all channels of that moment, so their checkpoint is synced."""
+    store = ListStore(must_commit=True)
+    broker = make_broker(store)
+    topic = broker.get_topic("t")
+    commit = topic.publish([b"1"])
+    assert commit is not None
+    topic.get_channel("c")
+    log = store.logs["t"]
+    log.commits.pop()(None)
+    assert topic.channels["c"].depth == 1
+    assert not commit.done
+    log.commits.pop()(None)
+    assert commit.done
+    assert log.commits == []
+
+
 def test_a_failed_commit_is_told_and_nothing_is_delivered() -> None:
     """When the sync fails the publisher hears of it and the message is as if never sent."""
     store = ListStore(must_commit=True)

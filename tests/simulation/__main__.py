@@ -6,6 +6,7 @@ With ``--bug NAME`` nsqd has that bug, and the first seed that notices ends it.
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from contextlib import AbstractContextManager, nullcontext
 import attrs
 from twisted.logger import globalLogBeginner
 
-from tests.simulation.bugs import BUGS
+from tests.simulation.bugs import BUGS, FOUND
 from tests.simulation.cluster import Cluster, profile_of, simulate
 from tests.simulation.history import Counts
 from tests.simulation.profiles import PROFILES
@@ -41,7 +42,7 @@ def main() -> int:
     parser.add_argument("--seeds", default="0-200", help="one seed, or FIRST-END")
     parser.add_argument("--profile", choices=list(PROFILES), help="instead of the seed's own")
     parser.add_argument(
-        "--bug", choices=[bug.name for bug in BUGS], help="a deliberate bug in nsqd"
+        "--bug", choices=[bug.name for bug in (*BUGS, *FOUND)], help="a deliberate bug in nsqd"
     )
     parser.add_argument("--trace", action="store_true", help="print the trace of each")
     arguments = parser.parse_args()
@@ -49,6 +50,7 @@ def main() -> int:
     total = Counts()
     failed: list[int] = []
     began = time.process_time()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         run(arguments, total, failed)
     except KeyboardInterrupt:
@@ -61,7 +63,7 @@ def main() -> int:
 
 def run(arguments: argparse.Namespace, total: Counts, failed: list[int]) -> None:
     """Run all seeds, or up to the first that notices the bug."""
-    bugs = {bug.name: bug for bug in BUGS}
+    bugs = {bug.name: bug for bug in (*BUGS, *FOUND)}
     for seed in seeds_of(arguments.seeds):
         profile = arguments.profile or profile_of(seed)
         with_bug: AbstractContextManager[None] = nullcontext()

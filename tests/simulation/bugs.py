@@ -29,7 +29,7 @@ from nsqtx.storage.store import Store
 from nsqtx.storage.syncs import SyncJob
 from nsqtx.storage.writer import LogWriter
 
-__all__ = ["BUGS", "Bug"]
+__all__ = ["BUGS", "FOUND", "Bug"]
 
 
 @attrs.frozen
@@ -197,6 +197,10 @@ def _directories_unsynced(original: Callable[..., None]) -> Callable[..., None]:
     return start
 
 
+def _unstable_start(_: object) -> Callable[..., None]:
+    return lambda self: None
+
+
 def _needs_topics(_: object) -> Any:
     return property(lambda self: bool(self.topics()))
 
@@ -217,24 +221,31 @@ def _bug(what: str, promise: str, where: str, owner: Any, attribute: str, make: 
 
 
 BUGS = [
-    _bug("OK is said before the write", "S2", "os 3", TopicLog, "_open", _answer_first),
-    _bug("nothing is synced", "S1", "fsync 1", SyncJob, "__call__", _no_sync),
+    _bug("OK is said before the write", "S2", "os 1", TopicLog, "_open", _answer_first),
+    _bug("nothing is synced", "S1", "fsync 4", SyncJob, "__call__", _no_sync),
     _bug("a failed sync counts as good", "S1", "fsync 22", TopicLog, "_settle", _deaf_to_failures),
-    _bug("the checkpoint forgets a message", "S2", "os 0", Channel, "state", _forget_pending),
+    _bug("the checkpoint forgets a message", "S2", "os 2", Channel, "state", _forget_pending),
     _bug("a message is due 0.4 s early", "S5", "os 0", DeferredMessages, "take_due", _early),
-    _bug("a torn tail is cut one byte short", "S2", "os 2", Segment, "scan", _one_byte_short),
+    _bug("a torn tail is cut one byte short", "S2", "os 3", Segment, "scan", _one_byte_short),
     _bug("one message more than RDY", "S8", "os 0", Subscription, "room", _one_over),
     _bug("attempts are not counted", "S6", "os 0", channel_module, "next_frame", _no_attempt),
-    _bug("no checkpoints while nsqd runs", "S4", "os 1", Broker, "tick", _no_checkpoints),
-    _bug("MPUB is two batches", "S7", "os 5", Topic, "publish", _in_halves),
-    _bug("positions come twice", "S7", "power 94", TopicLog, "_open", _same_positions),
-    _bug("a refused write is answered OK", "S2", "os 10", LogWriter, "write", _refused_is_ok),
+    _bug("no checkpoints while nsqd runs", "S4", "os 4", Broker, "tick", _no_checkpoints),
+    _bug("MPUB is two batches", "S7", "os 3", Topic, "publish", _in_halves),
+    _bug("positions come twice", "S7", "power 36", TopicLog, "_open", _same_positions),
+    _bug("a refused write is answered OK", "S2", "os 4", LogWriter, "write", _refused_is_ok),
     _bug("messages never time out", "L1", "os 0", Subscription, "expire", _never_times_out),
-    _bug("segments go too early", "S2", "os 0", Topic, "_floor", _delete_too_much),
+    _bug("segments go too early", "S2", "os 1", Topic, "_floor", _delete_too_much),
     _bug("the log is replayed from too early", "S4", "os 0", broker_module, "recover", _replay_all),
     _bug("nsqlookupd is told nothing", "L1", "os 0", LookupPeer, "_introduce", _says_nothing),
-    # What the simulations have found, as it was.
-    _bug("old directories are not synced", "S1", "fsync 98", Store, "start", _directories_unsynced),
+]
+
+#: What the simulations have found, as it was before: seen too seldom to be a test.
+FOUND = [
+    _bug("directories are not synced", "S1", "fsync 177", Store, "start", _directories_unsynced),
+    _bug(
+        "what was found is not synced", "S7", "fsync 1213",
+        TopicLog, "_make_stable", _unstable_start,
+    ),
     _bug("an empty nsqd.dat ends the start", "L1", "power 12", Store, "used", _needs_topics),
     _bug("a lost client is answered", "BUG", "fsync 78", Session, "lost", _talks_to_the_lost),
-]
+]  # fmt: skip

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.simulation.bugs import FOUND, Bug
 from tests.simulation.cluster import profile_of, simulate
 from tests.simulation.profiles import PROFILES
 
@@ -49,3 +50,9 @@ def test_d1_in_any_process() -> None:
         run = subprocess.run(command, env=environment, cwd=root, capture_output=True, check=True)
         traces.add(run.stdout.partition(b"\ntrace ")[2].split()[0])
     assert len(traces) == 1
+
+
+@pytest.mark.parametrize("bug", FOUND, ids=lambda bug: bug.name)
+def test_what_was_found_stays_fixed(bug: Bug) -> None:
+    """The simulation that found a bug of nsqd goes well."""
+    assert failed(bug.seed, bug.profile) == []

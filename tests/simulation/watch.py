@@ -76,13 +76,16 @@ def watched(history: History) -> Iterator[None]:
 
 
 def watch_disk(node: NsqdNode, history: History) -> None:
-    """See checkpoints as they are written."""
+    """See checkpoints as they are written, but not those that are only written again."""
+    sequences: dict[str, bytes] = {}
 
     def written(path: str) -> None:
         directory, _, name = path.rpartition("/")
-        if name.startswith("checkpoint."):
-            topic = decode_topic(directory.rpartition("/")[2])
-            if topic is not None:
+        topic = decode_topic(directory.rpartition("/")[2])
+        if name.startswith("checkpoint.") and topic is not None:
+            sequence = node.disk.bytes_of(path)[8:16]
+            if any(sequence) and sequences.get(topic) != sequence:
+                sequences[topic] = sequence
                 history.checkpoint(node.name, topic)
 
     node.disk.on_written = written

@@ -129,6 +129,29 @@ def test_s1_directories_of_a_run_that_was_killed() -> None:
         assert batch in everything(make_store(disk, "fsync", seed=3, now=now).open("t"))
 
 
+def test_what_was_found_at_the_start_is_stable() -> None:
+    """What a run that was killed had not synced is synced before consumers can get it."""
+    disk = SimulatedDisk()
+    now = Now()
+    log = make_store(disk, "fsync", now=now).open("t")
+    log.save(make_state(log.end, "c"))
+    batches = [append(log, b"x", b"y"), append(log, b"z")]
+    disk.restart()
+    now.seconds += 1
+    log = make_store(disk, "fsync", seed=2, now=now).open("t")
+    assert everything(log) == batches
+    for _ in range(3):
+        # Two of these are overwritten by the third, but not the one that is stable.
+        log.save(make_state(log.end, "c"))
+    disk.power_cut()
+    now.seconds += 1
+    log = make_store(disk, "fsync", seed=3, now=now).open("t")
+    assert everything(log) == batches
+    loaded = log.load()
+    assert loaded is not None
+    assert [channel.name for channel in loaded.channels] == ["c"]
+
+
 def test_the_test_can_fail() -> None:
     """At durability ``os`` a power cut does lose what was answered; the disk is that bad."""
     disk = SimulatedDisk()

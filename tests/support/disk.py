@@ -266,6 +266,12 @@ class SimulatedDisk:
         node.data[:] = node.stable[:] = data
         node.pending.clear()
 
+    def bytes_of(self, path: str) -> bytes:
+        """What stands in a file, seen by nobody. Not part of IFiles."""
+        node = self._node(path)[2]
+        assert isinstance(node, Inode)
+        return bytes(node.data)
+
     def listdir(self, path: str) -> list[str]:
         """Names in a directory."""
         self.operation("listdir", path)
