@@ -7,7 +7,7 @@ import random
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -16,12 +16,20 @@ from typing import Any
 import pytest
 
 from nsqtx.wire.codecs import SNAPPY_AVAILABLE
+from tests.golden.forked import ForkServer
 from tests.golden.stubs import StubServer
 from tests.support.authservers import ALL
 from tests.support.blockinghttp import get, post
 from tests.support.certificates import authority
 from tests.support.daemon import Daemon
 from tests.support.readerprocess import ReaderProcess
+
+
+@pytest.fixture(scope="module")
+def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
+    """A process that has imported the daemons and forks one when it is started."""
+    with ForkServer(tmp_path_factory.mktemp("forks")) as server:
+        yield server
 
 
 def eventually(true: Callable[[], bool], within: float, what: str) -> None:
@@ -49,7 +57,7 @@ def subscribed(daemon: Daemon, topic: str) -> bool:
 
 
 @pytest.mark.timeout(120)
-def test_tls_codecs_and_a_secret(tmp_path: Path) -> None:
+def test_tls_codecs_and_a_secret(tmp_path: Path, forks: ForkServer) -> None:
     """Messages come through TLS with each codec, for who has the secret and trusts the server."""
     server = authority()
     server.write(tmp_path, "server", "localhost")
@@ -72,6 +80,7 @@ def test_tls_codecs_and_a_secret(tmp_path: Path) -> None:
                 f"--tls-key={tmp_path}/server.key",
                 "--tls-required=tcp-https",
                 f"--auth-http-address={auth.address}",
+                launch=forks.launch,
             )
         )
         address = f"localhost:{daemon.tcp_port}"
@@ -104,7 +113,7 @@ def test_tls_codecs_and_a_secret(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(240)
-def test_whatever_is_killed(tmp_path: Path) -> None:
+def test_whatever_is_killed(tmp_path: Path, forks: ForkServer) -> None:
     """Readers, nsqds and nsqlookupd are killed at random times and come back: every message is
 
     handled at least once, and in the end the Readers take as much as before.
@@ -112,7 +121,7 @@ def test_whatever_is_killed(tmp_path: Path) -> None:
     chance = random.Random(3)
     settings: dict[str, Any] = {"max_in_flight": 20, "concurrency": 20, "heartbeat_interval": 1}
     with ExitStack() as stack:
-        lookupd = stack.enter_context(Daemon(None, program="nsqlookupd"))
+        lookupd = stack.enter_context(Daemon(None, program="nsqlookupd", launch=forks.launch))
         tcp, http = f"127.0.0.1:{lookupd.tcp_port}", f"127.0.0.1:{lookupd.http_port}"
 
         def start_nsqd(number: int, port: int = 0) -> Daemon:
@@ -124,6 +133,7 @@ def test_whatever_is_killed(tmp_path: Path) -> None:
                     "--broadcast-address=127.0.0.1",
                     "--msg-timeout=2s",
                     f"--node-id={number}",
+                    launch=forks.launch,
                 )
             )
 
@@ -162,7 +172,13 @@ def test_whatever_is_killed(tmp_path: Path) -> None:
         send(100)
         time.sleep(1)
         stack.enter_context(
-            Daemon(None, f"--tcp-address={tcp}", f"--http-address={http}", program="nsqlookupd")
+            Daemon(
+                None,
+                f"--tcp-address={tcp}",
+                f"--http-address={http}",
+                program="nsqlookupd",
+                launch=forks.launch,
+            )
         )
         eventually(lambda: not set(sent) - set(got()), 60, "everything came")
         assert not set(got()) - set(sent)
