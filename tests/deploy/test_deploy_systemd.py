@@ -119,7 +119,7 @@ def test_nsqd_runs_as_the_unit_says(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     listeners = [socket.create_server(("::1", 0), family=socket.AF_INET6) for _ in range(2)]
     with systemd, listeners[0], listeners[1]:
         systemd.bind(str(tmp_path / "notify"))
-        systemd.settimeout(20)
+        systemd.settimeout(45)
         names = [
             name.removesuffix(".socket")
             for name in unit("nsqd.service")["Service"]["Sockets"].split()
@@ -156,7 +156,7 @@ def test_twistd_says_it_too(tmp_path: Path) -> None:
     """Ready when it listens, stopping at the signal."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(str(tmp_path / "notify"))
-        systemd.settimeout(20)
+        systemd.settimeout(45)
         code = "from twisted.scripts.twistd import run; run()"
         addresses = ["--tcp-address=127.0.0.1:0", "--http-address=127.0.0.1:0"]
         process = subprocess.Popen(
