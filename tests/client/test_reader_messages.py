@@ -10,9 +10,8 @@ import pytest
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import deferLater
 
-from nsqtx.client import AlreadyAnswered, ConfigError, Message, Requeue
-from nsqtx.client.errors import NsqError
-from nsqtx.client.events import AnswerLost, Disconnected, GaveUp, HandlerFailed, TouchLimit
+from nsqtx.client import AlreadyAnswered, Message, Requeue
+from nsqtx.client.events import AnswerLost, Disconnected, HandlerFailed
 from tests.client.conftest import Failures
 from tests.support.reading import Reading
 
@@ -147,103 +146,6 @@ def test_m2_one_answer() -> None:
         assert reading.sent() == ["RDY 1", "TOUCH 1", "FIN 1"]
 
 
-def test_m3_giving_up() -> None:
-    """M3: with too many attempts the hook has the message and the handler not; then FIN."""
-    given_up: list[bytes] = []
-    hook = {"giving_up": lambda message: given_up.append(message.body)}
-    with Reading(max_attempts=5, reader=hook) as reading:
-        for attempts in (5, 6):
-            reading.connection.message(b"%d" % attempts, attempts=attempts)
-        reading.reactor.settle()
-        assert [each.body for each in reading.messages] == [b"5"]
-        assert given_up == [b"6"]
-        assert [line for line in reading.sent() if "FIN" in line] == ["FIN 2"]
-        assert [each.attempts for each in reading.told(GaveUp)] == [6]
-        assert reading.reader.stats().counts.gave_up == 1
-
-
-def test_m3_a_dead_letter_is_published_first() -> None:
-    """M3: FIN only when nsqd has the dead letter."""
-    with Reading(max_attempts=1, dead_letter_topic="dead", max_in_flight=2) as reading:
-        nsqd = reading.nsqds[0]
-        nsqd.put("t", b"x")
-        reading.advance(1)
-        reading.messages.pop().requeue(0.0, backoff=False)
-        nsqd.ignore("PUB")
-        reading.advance(1)
-        assert reading.sent()[-1] == "PUB dead"
-        reading.connection.respond()
-        assert reading.sent()[-1] == "FIN 1"
-
-
-def test_m3_a_dead_letter_by_a_writer() -> None:
-    """M3: FIN when the Writer says that it is published; a hook that takes its time comes first."""
-    hooked: Deferred[None] = Deferred()
-    published: Deferred[bytes] = Deferred()
-    given: list[tuple[str, bytes]] = []
-
-    class SlowWriter:
-        def publish(self, topic: str, body: bytes) -> Deferred[bytes]:
-            given.append((topic, body))
-            return published
-
-    settings = {"dead_letter_writer": SlowWriter(), "giving_up": lambda _: hooked}
-    with Reading(max_attempts=1, dead_letter_topic="dead", reader=settings) as reading:
-        reading.connection.message(b"x", attempts=2)
-        reading.reactor.settle()
-        assert given == []
-        hooked.callback(None)
-        assert given == [("dead", b"x")]
-        assert reading.sent() == ["RDY 1"]
-        published.callback(b"OK")
-        assert reading.sent() == ["FIN 1"]
-
-
-def test_m3_a_hook_that_has_finished_it() -> None:
-    """M3: then there is no dead letter."""
-    hook = {"giving_up": lambda message: message.finish()}
-    with Reading(max_attempts=1, dead_letter_topic="dead", reader=hook) as reading:
-        reading.connection.message(b"x", attempts=2)
-        assert reading.sent() == ["RDY 1", "FIN 1"]
-
-
-def test_m3_no_topic_for_dead_letters() -> None:
-    """M3: a name that cannot be is refused when the Reader is made."""
-    with pytest.raises(ConfigError, match="dead_letter_topic"):
-        Reading(dead_letter_topic="a b")
-
-
-class RefusingWriter:
-    """Publishes nothing."""
-
-    def publish(self, topic: str, body: bytes) -> Deferred[bytes]:
-        return fail(NsqError(f"{topic} takes nothing"))
-
-
-def test_m3_a_dead_letter_that_is_refused(failures: Failures) -> None:
-    """M3: the message is requeued then."""
-    writer = {"dead_letter_writer": RefusingWriter()}
-    with Reading(max_attempts=1, dead_letter_topic="dead", reader=writer) as reading:
-        reading.connection.message(b"x", attempts=2)
-        assert reading.sent() == ["RDY 1", "RDY 0", "REQ 1 180000"]
-        assert failures.take() == ["dead takes nothing"]
-
-
-def test_m3_a_hook_may_answer_itself() -> None:
-    """M3: or later, by hand."""
-    kept: list[Message] = []
-
-    def later(message: Message) -> None:
-        message.defer_response()
-        kept.append(message)
-
-    with Reading(max_attempts=1, reader={"giving_up": later}) as reading:
-        reading.connection.message(b"x", attempts=2)
-        assert reading.sent() == ["RDY 1"]
-        kept.pop().requeue(7.0)
-        assert reading.sent()[-1] == "REQ 1 7000"
-
-
 def test_m4_attempts_are_sixteen_bits() -> None:
     """M4: unsigned; 0 is what follows 65535, and is handled when there is no limit."""
     with Reading(max_attempts=0, max_in_flight=10) as reading:
@@ -342,53 +244,6 @@ def test_m8_many_that_end_at_once(fail: bool) -> None:
         channel = reading.nsqds[0].channel("t", "c")
         assert len(channel.finished) == (1 if fail else 601)
         assert len(channel.requeued) == (600 if fail else 0)
-
-
-def test_m9_touched_as_long_as_nsqd_allows() -> None:
-    """M9: a handler that takes long has its message touched in time; then there is an event."""
-    waiting: Deferred[None] = Deferred()
-    limit = {"max_msg_timeout": 10_000}
-    with Reading(lambda _: waiting, auto_touch=True, msg_timeout=2, nsqd=limit) as reading:
-        reading.put(b"x")
-        reading.advance(9)
-        assert reading.nsqds[0].channel("t", "c").timed_out == []
-        assert not reading.told(TouchLimit)
-        assert reading.sent().count("TOUCH 1") == 6
-        reading.advance(3)
-        assert len(reading.told(TouchLimit)) == 1
-        assert reading.nsqds[0].channel("t", "c").timed_out == [b"x"]
-        waiting.callback(None)
-
-
-def test_m9_what_waits_for_its_turn_is_touched() -> None:
-    """M9: nsqd's time begins when it sends a message, not when a handler does."""
-    waiting: list[Deferred[None]] = []
-
-    def handle(_: Message) -> Deferred[None]:
-        waiting.append(Deferred())
-        return waiting[-1]
-
-    with Reading(handle, auto_touch=True, msg_timeout=2, concurrency=1, max_in_flight=3) as reading:
-        reading.put(b"a", b"b", b"c")
-        for _ in range(3):
-            reading.advance(5)
-            waiting.pop(0).callback(None)
-        reading.reactor.settle()
-        channel = reading.nsqds[0].channel("t", "c")
-        assert channel.finished == [b"a", b"b", b"c"]
-        assert channel.timed_out == []
-
-
-def test_m9_what_is_answered_by_hand_is_touched_until_then() -> None:
-    """M9: and there is no timer for it afterwards."""
-    with Reading(auto_touch=True, msg_timeout=2) as reading:
-        reading.put(b"x")
-        before = len(reading.reactor.getDelayedCalls())
-        reading.advance(5)
-        assert reading.nsqds[0].channel("t", "c").timed_out == []
-        reading.finish()
-        # Nsqd's for the message, and ours.
-        assert len(reading.reactor.getDelayedCalls()) == before - 2
 
 
 def test_m10_one_id_twice() -> None:
