@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,6 +25,7 @@ __all__ = [
     "in_and_out",
     "publishing",
     "restart",
+    "several",
     "under_way",
 ]
 
@@ -170,6 +171,24 @@ def under_way(name: str, rate: int, count: int) -> Case:
         with place.start(place.path) as server:
             create(server, [TOPIC], ["c0"])
             return measured(server, [Steady(server.tcp_port, TOPIC, "c0", rate, count, 200)], count)
+
+    return Case(name, run)
+
+
+def several(name: str, job: Publish, nodes: int) -> Case:
+    """Publishing to several nsqd at once, each with its own publisher."""
+    messages = job.commands * (job.batch or 1) * nodes
+
+    def run(place: Place) -> Result:
+        with ExitStack() as stack:
+            servers = [
+                stack.enter_context(place.start(place.path / str(number)))
+                for number in range(nodes)
+            ]
+            for server in servers:
+                create(server, [job.topic], channel_names(1))
+            jobs = [job._replace(port=server.tcp_port) for server in servers]
+            return run_jobs([server.pid for server in servers], jobs, messages)
 
     return Case(name, run)
 

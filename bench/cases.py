@@ -18,6 +18,7 @@ from bench.case import (
     in_and_out,
     publishing,
     restart,
+    several,
     under_way,
 )
 from bench.jobs import Consume, HttpPublish, Publish
@@ -153,9 +154,14 @@ def _http(scale: Scale) -> Iterator[Case]:
 
 
 def _topics(scale: Scale, factor: float) -> Iterator[Case]:
-    for topics in (1000, 10_000):
-        job = Publish(0, TOPIC, scale(100_000), 0, 200, 1024, topics=scale(topics, 1))
+    few, many = scale(1000, 1), scale(10_000, 1)
+    for topics in (few, many):
+        job = Publish(0, TOPIC, scale(100_000), 0, 200, 1024, topics=topics)
         yield publishing(f"PUB pipelined to {topics:,} topics", job)
-    for topics in (1000, 10_000):
-        yield idle(f"{topics:,} idle topics", scale(topics, 1), min(5.0, 5 * factor + 0.5))
-    yield restart("restart with 1,000,000 messages", scale(1_000_000, BATCH))
+    for topics in (few, many):
+        yield idle(f"{topics:,} idle topics", topics, min(5.0, 5 * factor + 0.5))
+    yield several("two nsqd: MPUB 200 to each", _batches(scale(2500)), 2)
+    waiting = _single(scale(30_000), 16)
+    yield several("two nsqd: PUB awaiting OK, 16 connections to each", waiting, 2)
+    messages = scale(1_000_000, BATCH)
+    yield restart(f"restart with {messages:,} messages", messages)

@@ -81,9 +81,10 @@ def peak_bytes(pid: int) -> int:
     return 0
 
 
-def run_jobs(pid: int, jobs: Sequence[Job], messages: int) -> Result:
-    """Run load processes at once against the server ``pid`` and wait for all of them."""
-    before = cpu_seconds(pid)
+def run_jobs(pid: int | Sequence[int], jobs: Sequence[Job], messages: int) -> Result:
+    """Run load processes at once against a server, or several, and wait for all of them."""
+    pids = [pid] if isinstance(pid, int) else pid
+    before = sum(map(cpu_seconds, pids))
     running = [
         subprocess.Popen(
             [sys.executable, "-m", "bench.load", encode(job)],
@@ -109,7 +110,7 @@ def run_jobs(pid: int, jobs: Sequence[Job], messages: int) -> Result:
             process.wait()
     # What the server still does about the last command belongs to it.
     time.sleep(0.05)
-    return Result(messages, seconds, cpu_seconds(pid) - before, latency)
+    return Result(messages, seconds, sum(map(cpu_seconds, pids)) - before, latency)
 
 
 def call_nanoseconds() -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import socket
 from collections.abc import Callable
 from random import Random, SystemRandom
@@ -13,7 +14,7 @@ from nsqtx.interfaces import IFiles
 from nsqtx.storage.dirlock import DirectoryLock
 from nsqtx.storage.files import DiskFiles
 
-__all__ = ["Lock", "Machine"]
+__all__ = ["Lock", "Machine", "descriptors"]
 
 
 class Lock(Protocol):
@@ -31,14 +32,29 @@ class Lock(Protocol):
         """Let go; fine when it is not held."""
 
 
+def descriptors() -> int:
+    """What this process may have open at the same time."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
 @attrs.frozen
 class Machine:
     """The real one, unless it is told otherwise: tests simulate one.
 
     ``lock`` and ``files`` are given the data path. ``random`` is what pauses and marks come from.
+    ``descriptors`` says how many files and connections the process may have.
     """
 
     hostname: str = attrs.Factory(socket.gethostname)
     lock: Callable[[str], Lock] = DirectoryLock
     files: Callable[[str], IFiles] = DiskFiles
     random: Random = attrs.Factory(SystemRandom)
+    descriptors: Callable[[], int] = descriptors
+
+    def open_segments(self) -> int:
+        """How many segments may be open: a quarter of what the process may have, connections being
+        the rest, but half of it where that is little."""
+        limit = self.descriptors()
+        if limit < 0:
+            return 16_384  # there is no limit
+        return min(max(limit // 4, min(limit // 2, 512)), 16_384)

@@ -116,6 +116,7 @@ class NsqdService(SteeredService):
             sync_every=options.sync_every,
             sync_timeout=options.sync_timeout / NANO,
             mem_queue_size=options.mem_queue_size,
+            open_files=self._machine.open_segments(),
         )
         return Store(
             self._machine.files(root),

@@ -21,7 +21,7 @@ class Handles:
     one assignment.
     """
 
-    def __init__(self, files: IFiles, limit: int = 512) -> None:
+    def __init__(self, files: IFiles, limit: int) -> None:
         self._files = files
         self._limit = limit
         self._open: dict[Segment, IFile] = {}

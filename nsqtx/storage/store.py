@@ -47,7 +47,7 @@ class Store:
     ) -> None:
         #: The disk below, for those who keep other files in the data path.
         self.volume = Volume(files, root, settings, in_thread, now, report, random)
-        self._handles = Handles(files)
+        self._handles = Handles(files, settings.open_files)
         self._logs: dict[str, TopicLog] = {}
         self._clean = False
         self._high_water = 0

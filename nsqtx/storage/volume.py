@@ -32,7 +32,8 @@ class Settings:
     """The options of nsqd that are about storage (engine section 14).
 
     ``sync_timeout`` is in seconds, ``segment_size`` (``--max-bytes-per-file``) in bytes.
-    ``topic_durability`` overrides ``durability`` for single topics.
+    ``topic_durability`` overrides ``durability`` for single topics. ``open_files`` is how many
+    segments may be open at a time; with more topics in use, files are opened for each publish.
     """
 
     durability: str = attrs.field(default="os", validator=attrs.validators.in_(DURABILITIES))
@@ -40,6 +41,7 @@ class Settings:
     sync_every: int = 2500
     sync_timeout: float = 2.0
     mem_queue_size: int = 10000
+    open_files: int = 512
     topic_durability: Mapping[str, str] = attrs.field(
         factory=dict,
         validator=attrs.validators.deep_mapping(

@@ -173,6 +173,7 @@ class NsqdNode(Node):
             lambda path: _Lock(path, self),
             lambda _: self.disk,
             Random(self.world.random.getrandbits(64)),
+            lambda: 1024,
         )
         return NsqdService(options, reactor, None, machine)
 

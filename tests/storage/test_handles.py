@@ -48,7 +48,7 @@ def test_pinned_files_stay_open() -> None:
 def test_idle_files_are_closed() -> None:
     """A file is closed when a whole interval has passed without a use."""
     disk = SimulatedDisk()
-    handles = Handles(disk)
+    handles = Handles(disk, limit=10)
     one, two = _segments(disk, 2)
     handles.get(one)
     handles.get(two)
