@@ -69,6 +69,7 @@ class Network:
     world: World
     latency: float = 0.0005
     hosts: dict[str, Host] = attrs.Factory(dict)
+    names: dict[str, Host] = attrs.Factory(dict)
     #: Every connection, by the socket that connected.
     connections: dict[SimulatedSocket, None] = attrs.Factory(dict)
     #: Bytes a second on links that are slow; the key has the names of both hosts.
@@ -83,7 +84,7 @@ class Network:
     def add_host(self, name: str) -> Host:
         """One more host, with an address of its own."""
         address = f"10.0.{len(self.hosts) // 200}.{1 + len(self.hosts) % 200}"
-        host = self.hosts[address] = Host(name, address, self)
+        host = self.hosts[address] = self.names[name] = Host(name, address, self)
         return host
 
     def next_port(self) -> int:
@@ -134,9 +135,8 @@ class Network:
     def mend_all(self) -> None:
         """Make all links whole and fast."""
         self.slow.clear()
-        names = {host.name: host for host in self.hosts.values()}
         for one, other in list(self._cut):
-            self.mend(names[one], names[other])
+            self.mend(self.names[one], self.names[other])
 
     def reset(self, socket: SimulatedSocket) -> None:
         """Something in the middle ends a connection for both of its ends."""

@@ -85,10 +85,11 @@ class _Names:
     ) -> IHostResolution:
         resolution = _Resolution(hostName)
         resolutionReceiver.resolutionBegan(resolution)
-        for host in self._host.network.hosts.values():
-            if hostName in (host.name, host.address):
-                address = IPv4Address("TCP", host.address, portNumber)
-                resolutionReceiver.addressResolved(address)
+        network = self._host.network
+        host = network.names.get(hostName) or network.hosts.get(hostName)
+        if host is not None:
+            address = IPv4Address("TCP", host.address, portNumber)
+            resolutionReceiver.addressResolved(address)
         resolutionReceiver.resolutionComplete()
         return resolution
 
