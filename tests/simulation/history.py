@@ -275,18 +275,20 @@ class History:
                 book.attempts = dict(book.noted_attempts)
                 book.due = dict(book.noted_due)
         if how == "cut":
-            self._forget_channels(node)
+            self._forget_channels(node, self._safe if self._durability == "fsync" else {})
+        elif node in self.hindered:
+            # The checkpoint with a new channel may have been refused.
+            self._forget_channels(node, self._safe)
         if (how == "cut" and self._durability != "fsync") or (
             self._durability == "memory"
             and (how == "kill" or self.hindered.get(node, 0.0) > self.world.now)
         ):
             self._forgive(node)
 
-    def _forget_channels(self, node: str) -> None:
-        """A channel that no sync has made safe is gone, until somebody subscribes again."""
+    def _forget_channels(self, node: str, safe: dict[Place, None]) -> None:
+        """A channel that is not safe may be gone, until somebody subscribes again."""
         for key, names in self.channels.items():
             if key[0] == node:
-                safe = self._safe if self._durability == "fsync" else {}
                 self.channels[key] = {n: None for n in names if Place(*key, n) in safe}
 
     def _forgive(self, node: str) -> None:

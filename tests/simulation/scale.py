@@ -76,7 +76,7 @@ class LargeCluster:
     """``nsqds`` register ``each`` channels of topics at ``lookupds``; ``readers`` ask for them."""
 
     def __init__(self, seed: int, nsqds: int, lookupds: int, readers: int, each: int) -> None:
-        world = self.world = World(seed)
+        world = self.world = World(seed, most_events=10**9)
         self.network = Network(world)
         self.lookupds = [
             LookupdNode(self.network.add_host(f"lookupd{i}"), lambda node, how: None)

@@ -27,7 +27,7 @@ MOST_EVENTS = 200_000
 class World:
     """Time, chance, and the trace of a simulation. Times are in seconds."""
 
-    def __init__(self, seed: int, keep_trace: bool = False) -> None:
+    def __init__(self, seed: int, keep_trace: bool = False, most_events: int = MOST_EVENTS) -> None:
         self.seed = seed
         self.random = Random(seed)
         self.now = START
@@ -41,6 +41,7 @@ class World:
         self.graveyard: list[object] = []
         self._heap: list[tuple[float, int, Callable[..., object], tuple[Any, ...]]] = []
         self._asked = 0
+        self._most_events = most_events
         self._hash = blake2b(digest_size=8)
 
     @property
@@ -63,8 +64,8 @@ class World:
         while heap and heap[0][0] <= until:
             self.now, _, event, args = heapq.heappop(heap)
             self.events += 1
-            if self.events > MOST_EVENTS:
-                raise RuntimeError(f"seed {self.seed}: no end after {MOST_EVENTS} events")
+            if self.events > self._most_events:
+                raise RuntimeError(f"seed {self.seed}: no end after {self.events} events")
             event(*args)
         self.now = max(self.now, until)
 
