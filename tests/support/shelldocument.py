@@ -153,6 +153,8 @@ class Terminals:
                 stdout=stream,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                # Whoever runs these tests in the background may have it ignored.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             )
         self._staying[step.terminal] = process, output
         self._wait(step, step.until)
