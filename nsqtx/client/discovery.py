@@ -41,6 +41,8 @@ PATIENCE = 1.0
 WATCH = 30.0
 #: How long after a watch was cut the next round comes (seconds): an nsqlookupd may be starting.
 CUT_PAUSE = 5.0
+#: More nsqd than one may name: each would be dialled.
+MOST_PRODUCERS = 10_000
 
 _HOST = re.compile("[0-9A-Za-z._:%-]{1,255}")
 
@@ -270,7 +272,11 @@ class Discovery:
             # An index, of whatever state, makes one that can wait for news show its own.
             index = 0 if self._long_poll else None
             lookup = await asked.lookupd.lookup(self.topic, index=index)
-            asked.producers, asked.index = lookup.producers, lookup.index
+            asked.index = lookup.index
+            if len(lookup.producers) > MOST_PRODUCERS:
+                asked.reason = f"it names {len(lookup.producers)} nsqd: more than {MOST_PRODUCERS}"
+            else:
+                asked.producers = lookup.producers
         except ApiError as error:
             if not self._asks(asked):
                 return

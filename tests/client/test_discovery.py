@@ -48,6 +48,18 @@ def test_one_that_fails_does_not_hide_the_other(owner: Owner) -> None:
     assert about_one == ["W nsqlookupd one: it is down", "nsqlookupd one: answers again"]
 
 
+def test_one_that_names_too_many_is_not_followed(
+    owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each nsqd would be dialled: so many are an answer that failed."""
+    monkeypatch.setattr("nsqtx.client.discovery.MOST_PRODUCERS", 2)
+    owner.start()
+    with Logged():
+        assert owner.round("a:1 b:1 c:1", "b:4150") == (["b:4150"], False)
+    reason = "it names 3 nsqd: more than 2"
+    assert owner.events[0] == LookupRound(frozenset(["b:4150"]), {"one": reason})
+
+
 def test_an_unknown_topic_is_normal(owner: Owner) -> None:
     """D3: all say 404: nothing is logged but for debugging, and rounds go on as usual."""
     owner.start()
