@@ -25,9 +25,8 @@ def rows(report: dict[str, Any], server: str) -> list[list[str]]:
         if server not in figures:
             continue
         mine, ceiling = figures[server], figures.get(CEILING)
-        latency = [f"{mine['latency'][each]:,.0f}" for each in ("p50", "p99", "p99.9")] * bool(
-            mine["latency"]
-        )
+        latency = mine["latency"]
+        shown = [f"{latency[each]:,.0f}" for each in ("p50", "p99", "p99.9") if each in latency]
         found.append(
             [
                 name,
@@ -35,7 +34,7 @@ def rows(report: dict[str, Any], server: str) -> list[list[str]]:
                 _short(mine["cpu_us"]),
                 _short(ceiling["cpu_us"]) if ceiling else "",
                 f"{mine['cpu_us'] * 1000 / report['call_ns']:,.0f}",
-                " / ".join(latency),
+                " / ".join(shown),
                 ", ".join(f"{note} {_short(value)}" for note, value in mine["notes"].items()),
             ]
         )
