@@ -27,6 +27,8 @@ def recover(topic: Topic, known_channels: Iterable[str] = ()) -> None:
     if state is None:
         for name in known_channels:
             topic.add_channel(name)
+        # Else they are only in nsqd.dat, which is written without a sync.
+        topic.channels_unsaved = bool(topic.channels)
         held.tail = 0
     else:
         start = topic.end = state.end

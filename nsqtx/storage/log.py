@@ -98,10 +98,12 @@ class TopicLog:
         is taken for a stable one.
         """
         volume = self._volume
+        self._slots.rewrite()
+        checkpoint = self._slots.begin_sync()
+        paths = [segment.path for segment in self._segments.all]
         path = self._directory.path
-        paths = [segment.path for segment in self._segments.all] + self._slots.newest_path
         try:
-            for path in paths:
+            for path in (*paths, *([checkpoint] if checkpoint else [])):
                 file = volume.files.open(path)
                 try:
                     file.datasync()
@@ -111,6 +113,7 @@ class TopicLog:
             volume.files.sync_directory(path)
         except OSError as error:
             raise volume.refused("sync", path, error) from error
+        self._slots.end_sync(good=True)
 
     # Writing.
 

@@ -67,10 +67,20 @@ class Slots:
                 self._newest = self._stable = slot
         return newest
 
-    @property
-    def newest_path(self) -> list[str]:
-        """The file of the newest checkpoint, if there is one."""
-        return [] if self._newest is None else [self._newest.path]
+    def rewrite(self) -> None:
+        """Write the newest checkpoint once more, over the oldest one.
+
+        A sync that failed in an earlier run may have left one that no later sync makes stable,
+        though it can be read as long as the machine runs.
+        """
+        newest = self._newest
+        if newest is None:
+            return
+        try:
+            self._put(newest.sequence, self._read(newest))
+        except StorageError:
+            # A disk that has no room for one more. The next checkpoint may fit.
+            self.dirty = True
 
     def load(self) -> TopicState | None:
         """The newest good checkpoint."""
@@ -100,7 +110,8 @@ class Slots:
 
     def _put(self, sequence: int, data: bytes) -> None:
         kept = (self._newest, self._stable, self._syncing)
-        slot = next(slot for slot in self._slots if slot not in kept)
+        free = [slot for slot in self._slots if slot not in kept]
+        slot = min(free, key=lambda slot: (not slot.size, slot.sequence))
         slot.sequence = 0
         self._write(slot, data)
         slot.sequence = sequence

@@ -52,6 +52,22 @@ def test_a_checkpoint_does_not_cover_what_waits_for_its_commit() -> None:
     assert consume(again, "t", "c").bodies == [b"1"]
 
 
+def test_channels_known_from_elsewhere_are_saved_before_anything_is_promised() -> None:
+    """Without a checkpoint channels are those of nsqd.dat, which a power cut may take."""
+    store = ListStore()
+    store.open("t")
+    broker = make_broker(store)
+    broker.load({"t": ["c"]})
+    log = store.logs["t"]
+    log.refuse = "full"
+    with pytest.raises(StorageError):
+        broker.topics["t"].publish([b"1"])
+    log.refuse = None
+    broker.topics["t"].publish([b"2"])
+    assert log.saved is not None
+    assert [channel.name for channel in log.saved.channels] == ["c"]
+
+
 def test_s4_nothing_finished_before_a_checkpoint_comes_again() -> None:
     """After a crash only what was not finished at the last checkpoint is delivered (again)."""
     store = ListStore()

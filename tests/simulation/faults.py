@@ -149,6 +149,8 @@ class Faults:
         self._fail(0.1, 3.0, self._random.choice(_WRITES))
 
     def _sync_fails(self) -> None:
+        for node in self._cluster.nsqds:
+            self._cluster.history.spoilt[node.name] = None
         self._fail(0.1, 2.0, self._random.choice(("datasync", "sync_directory")))
 
     def _read_fails(self) -> None:

@@ -119,6 +119,8 @@ class History:
         self.channels: dict[tuple[str, str], dict[str, None]] = {}
         #: Nodes whose disk or processor kept them from writing checkpoints, and until when.
         self.hindered: dict[str, float] = {}
+        #: Nodes on whose disk a sync has failed: what it was to make safe may be read and is not.
+        self.spoilt: dict[str, None] = {}
         #: Channels that existed before something was answered OK, which makes them safe.
         self._safe: dict[Place, None] = {}
         self._durability = durability
@@ -324,6 +326,8 @@ class History:
     def _check_group(self, first: Publish) -> None:
         """MPUB is all or nothing (S7)."""
         if first.forgiven or self._rotten:
+            return
+        if first.answer != "OK" and first.node in self.spoilt and self.counts.power_cuts:
             return
         for place, book in self._ledgers.items():
             if place[:2] != (first.node, first.topic):
