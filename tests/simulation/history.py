@@ -332,6 +332,8 @@ class History:
         for place, book in self._ledgers.items():
             if place[:2] != (first.node, first.topic):
                 continue
+            if place not in first.owed and self.counts.power_cuts:
+                continue  # a channel that was made later, with all it had, may be gone
             seen = sum(body in book.seen for body in first.group)
             if 0 < seen < len(first.group):
                 self.fail("S7", f"{place} has {seen} of {len(first.group)}: {first.body[:16]!r}")
