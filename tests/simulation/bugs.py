@@ -128,7 +128,11 @@ def _in_halves(original: Callable[..., Commit | None]) -> Callable[..., Commit |
 
 
 def _same_positions(original: Callable[..., None]) -> Callable[..., None]:
-    return lambda self, clean, high_water: original(self, True, high_water)
+    def open_(self: TopicLog, clean: bool, high_water: int) -> None:
+        original(self, clean, high_water)
+        self.end = max((segment.end for segment in self._segments.all), default=self.end)
+
+    return open_
 
 
 def _refused_is_ok(original: Callable[..., None]) -> Callable[..., None]:
@@ -231,7 +235,7 @@ BUGS = [
     _bug("attempts are not counted", "S6", "os 0", channel_module, "next_frame", _no_attempt),
     _bug("no checkpoints while nsqd runs", "S4", "os 4", Broker, "tick", _no_checkpoints),
     _bug("MPUB is two batches", "S7", "os 3", Topic, "publish", _in_halves),
-    _bug("positions come twice", "S7", "power 36", TopicLog, "_open", _same_positions),
+    _bug("positions come twice", "S7", "power 9", TopicLog, "_open", _same_positions),
     _bug("a refused write is answered OK", "S2", "os 4", LogWriter, "write", _refused_is_ok),
     _bug("messages never time out", "L1", "os 0", Subscription, "expire", _never_times_out),
     _bug("segments go too early", "S2", "os 1", Topic, "_floor", _delete_too_much),
