@@ -8,6 +8,7 @@ from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.logger import Logger
 
+from nsqtx.descriptors import RESERVE, Descriptors, Room, RoomyFactory
 from nsqtx.listen import listen, listening_text, port_number
 
 __all__ = ["Ports"]
@@ -16,10 +17,16 @@ log = Logger(namespace="nsqtx.ports")
 
 
 class Ports:
-    """What a daemon listens on, by kind: ``TCP``, ``HTTP``, ``HTTPS``."""
+    """What a daemon listens on, by kind: ``TCP``, ``HTTP``, ``HTTPS``.
 
-    def __init__(self, reactor: Any) -> None:
+    Connections are refused when they would take one of the last ``reserve`` descriptors.
+    """
+
+    def __init__(
+        self, reactor: Any, descriptors: Descriptors | None = None, reserve: int = RESERVE
+    ) -> None:
         self._reactor = reactor
+        self._room = Room(reactor, descriptors or Descriptors(), reserve)
         self._open: list[tuple[str, IListeningPort]] = []
 
     def listen(self, kind: str, address: str, factory: IProtocolFactory, unix: bool = True) -> int:
@@ -29,7 +36,7 @@ class Ports:
 
         :raises ListenError: the address cannot be listened on.
         """
-        port = listen(self._reactor, address, factory, unix)
+        port = listen(self._reactor, address, RoomyFactory(factory, self._room), unix)
         self._open.append((kind, port))
         return port_number(port)
 

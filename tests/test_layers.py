@@ -25,7 +25,8 @@ ALLOWED = {
     "link": "",
     "tls": "",
     "clienttls": "tls",
-    "ports": "listen",
+    "descriptors": "",
+    "ports": "listen descriptors",
     "reactor": "",
     "jsonlog": "",
     "logs": "jsonlog kinds",
@@ -40,8 +41,8 @@ ALLOWED = {
     "cluster": "wire",
     "client": "wire durations listen tls clienttls connections link cluster",
     "testing": "wire client",
-    "nsqd": "wire interfaces histogram options kinds durations listen connections link tls ports "
-    "logs run program signals storage broker web cluster",
+    "nsqd": "wire interfaces histogram options kinds durations descriptors listen connections link "
+    "tls ports logs run program signals storage broker web cluster",
     "nsqlookupd": "wire options kinds durations listen connections link ports logs run program "
     "signals web",
     "nsqadmin": "wire options kinds durations listen connections tls clienttls ports "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import socket
 from collections.abc import Callable
 from random import Random, SystemRandom
@@ -10,11 +9,12 @@ from typing import Protocol
 
 import attrs
 
+from nsqtx.descriptors import Descriptors
 from nsqtx.interfaces import IFiles
 from nsqtx.storage.dirlock import DirectoryLock
 from nsqtx.storage.files import DiskFiles
 
-__all__ = ["Lock", "Machine", "descriptors"]
+__all__ = ["Lock", "Machine"]
 
 
 class Lock(Protocol):
@@ -32,29 +32,23 @@ class Lock(Protocol):
         """Let go; fine when it is not held."""
 
 
-def descriptors() -> int:
-    """What this process may have open at the same time."""
-    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-
-
 @attrs.frozen
 class Machine:
     """The real one, unless it is told otherwise: tests simulate one.
 
     ``lock`` and ``files`` are given the data path. ``random`` is what pauses and marks come from.
-    ``descriptors`` says how many files and connections the process may have.
     """
 
     hostname: str = attrs.Factory(socket.gethostname)
     lock: Callable[[str], Lock] = DirectoryLock
     files: Callable[[str], IFiles] = DiskFiles
     random: Random = attrs.Factory(SystemRandom)
-    descriptors: Callable[[], int] = descriptors
+    descriptors: Descriptors = attrs.Factory(Descriptors)
 
     def open_segments(self) -> int:
-        """How many segments may be open: a quarter of what the process may have, connections being
-        the rest, but half of it where that is little."""
-        limit = self.descriptors()
+        """How many segments may be open: a quarter of what the process may have, connections may
+        take the rest."""
+        limit = self.descriptors.limit()
         if limit < 0:
             return 16_384  # there is no limit
-        return min(max(limit // 4, min(limit // 2, 512)), 16_384)
+        return min(max(limit // 4, 16), 16_384)

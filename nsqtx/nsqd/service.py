@@ -16,6 +16,7 @@ from twisted.python.failure import Failure
 from nsqtx.broker.broker import Broker, Settings
 from nsqtx.broker.channel import Channel
 from nsqtx.broker.topic import Topic
+from nsqtx.descriptors import RESERVE
 from nsqtx.interfaces import StorageError
 from nsqtx.listen import ListenError
 from nsqtx.logs import NsqLogObserver
@@ -98,7 +99,8 @@ class NsqdService(SteeredService):
             on_failure=self._report,
         )
         self._factory: NsqdFactory | None = None
-        self._ports = Ports(reactor)
+        spare = RESERVE + self._machine.open_segments()
+        self._ports = Ports(reactor, self._machine.descriptors, spare)
         self._lookups: Lookups | None = None
         self._drain: Drain | None = None
         self._loops: list[LoopingCall | ReactorLag] = []

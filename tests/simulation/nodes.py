@@ -19,6 +19,7 @@ from nsqtx.run import StartError
 from nsqtx.storage.dirlock import LockError
 from tests.simulation.network import Host
 from tests.simulation.reactor import SimulatedReactor
+from tests.support.descriptors import FakeDescriptors
 from tests.support.disk import SimulatedDisk
 
 __all__ = ["LookupdNode", "Node", "NsqdNode"]
@@ -173,7 +174,7 @@ class NsqdNode(Node):
             lambda path: _Lock(path, self),
             lambda _: self.disk,
             Random(self.world.random.getrandbits(64)),
-            lambda: 1024,
+            FakeDescriptors(1024),
         )
         return NsqdService(options, reactor, None, machine)
 

@@ -32,6 +32,9 @@ __all__ = [
 
 LISTENING = re.compile(r'(TCP|HTTP|HTTPS): listening on ([^\s"]+)')
 
+# A log line that should worry somebody, and what Python writes by itself.
+COMPLAINT = re.compile(r" (ERROR|FATAL): |^Traceback |^Exception ignored")
+
 # How much of a daemon's log is kept: enough for a traceback and its surroundings.
 LOG_LINES = 2000
 
@@ -126,6 +129,8 @@ class Daemon:
         self.https_port = 0
         self.start_seconds = 0.0
         self._log: deque[str] = deque(maxlen=LOG_LINES)
+        #: The first errors it logged, each on one line.
+        self.complaints: list[str] = []
         self._changed = threading.Condition()
         self._log_ended = False
         self._listening: dict[str, str] = {}
@@ -172,6 +177,8 @@ class Daemon:
                 line = raw.decode("utf-8", "replace").rstrip("\n")
                 with self._changed:
                     self._log.append(line)
+                    if COMPLAINT.search(line) and len(self.complaints) < LOG_LINES:
+                        self.complaints.append(line)
                     found = LISTENING.search(line)
                     if found:
                         self._listening[found[1]] = found[2]

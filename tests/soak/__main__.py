@@ -1,0 +1,198 @@
+"""``python -m tests.soak --minutes 30``: a cluster at work, and what it uses, once a second.
+
+A nsqlookupd, an nsqd at durability ``os`` and one at ``fsync``, and in this process Readers and
+Writers of ``nsqtx.client``, with all that `tests.soak.traffic` does. It fails, with exit code 1,
+when a message that was answered OK is not delivered, when memory, descriptors or disk grow, and
+when anybody logs an error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import re
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import attrs
+from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater, react
+from twisted.logger import ILogObserver, LogEvent, LogLevel, globalLogBeginner
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from tests.soak.ledger import Ledger
+from tests.soak.traffic import Traffic
+from tests.soak.verdict import Sample, faults_of, figures_of
+from tests.soak.vitals import disk_use, vitals
+from tests.support.daemon import Daemon
+
+#: What is logged as an error, as NSQ does, though it is the other side's doing: answers that come
+#: too late, and that nsqd is gone.
+EXPECTED = re.compile(r"E_(FIN|REQ|TOUCH)_FAILED|\[nsqlookupd\] .* client\(.*\) - EOF$")
+SEGMENT = 1024 * 1024
+
+
+@implementer(ILogObserver)
+class Soak:
+    """One run, and an observer of what its clients log."""
+
+    def __init__(self, reactor: Any, arguments: argparse.Namespace, daemons: list[Daemon]) -> None:
+        self._reactor = reactor
+        self._arguments = arguments
+        self._lookupd, *self._nsqds = daemons
+        self._names = ["nsqlookupd", "nsqd (os)", "nsqd (fsync)"]
+        self._daemons = dict(zip(self._names, daemons, strict=True))
+        self.ledger = Ledger(time.time)
+        self.samples: list[Sample] = []
+        self.faults: list[str] = []
+        pace = arguments.pace or min(20.0, arguments.minutes * 60 / 8)
+        self.traffic = Traffic(
+            reactor,
+            [(f"127.0.0.1:{each.tcp_port}", f"127.0.0.1:{each.http_port}") for each in self._nsqds],
+            f"127.0.0.1:{self._lookupd.http_port}",
+            self.ledger,
+            arguments.rate,
+            pace,
+        )
+
+    def __call__(self, event: LogEvent) -> None:
+        """What the clients log."""
+        if event.get("log_level") in (LogLevel.error, LogLevel.critical):
+            failure: Failure | None = event.get("log_failure")
+            text = failure.getTraceback() if failure else str(event.get("log_format"))
+            self.faults.append(f"the clients log: {text}")
+
+    def sample(self, since: float) -> Sample:
+        """Now."""
+        processes = {name: vitals(daemon.pid) for name, daemon in self._daemons.items()}
+        processes["clients"] = vitals("self")
+        disk = {
+            name: disk_use(daemon.data_path)
+            for name, daemon in self._daemons.items()
+            if daemon.data_path is not None
+        }
+        return Sample(time.monotonic() - since, processes, disk, self.ledger.waiting())
+
+    async def run(self) -> None:
+        """All of it."""
+        began = time.monotonic()
+        await self.traffic.start()
+        with ExitStack() as stack:
+            writer = None
+            if self._arguments.csv:
+                file = stack.enter_context(self._arguments.csv.open("w", newline=""))
+                writer = csv.writer(file)
+                writer.writerow(columns(self.sample(began), self.ledger))
+            while (at := time.monotonic() - began) < self._arguments.minutes * 60:
+                sample = self.sample(began)
+                self.samples.append(sample)
+                if writer is not None:
+                    writer.writerow(values(sample, self.ledger))
+                await deferLater(self._reactor, max(0.0, began + int(at) + 1 - time.monotonic()))
+        await self.traffic.stop(60.0)
+        await self._look_at_the_end()
+
+    async def _look_at_the_end(self) -> None:
+        missing = self.ledger.missing()
+        if missing:
+            self.faults.append(f"not delivered: {missing}")
+        if self.ledger.tallies.early:
+            self.faults.append(f"{self.ledger.tallies.early} deferred messages came early")
+        for daemon in self._nsqds:
+            stats = await self.traffic.stats(f"127.0.0.1:{daemon.http_port}")
+            for topic in stats["topics"]:
+                if topic["topic_name"] != "steady":
+                    self.faults.append(f"{topic['topic_name']} was deleted and is there")
+                for channel in topic["channels"]:
+                    left = channel["depth"] + channel["in_flight_count"] + channel["deferred_count"]
+                    if left:
+                        self.faults.append(f"{left} are left in {channel['channel_name']}")
+        self.faults += faults_of(self.samples)
+        self.faults += self.traffic.troubles
+
+    def stop_daemons(self) -> None:
+        """Stop them, nsqlookupd last, and look at their logs."""
+        for name, daemon in reversed(self._daemons.items()):
+            code = daemon.stop()
+            if code:
+                self.faults.append(f"{name} ended with {code}")
+            if daemon.data_path is not None:
+                use = disk_use(daemon.data_path)
+                if use > 4 * SEGMENT:
+                    self.faults.append(f"{name} keeps {use} bytes on disk of what is finished")
+            wrong = [line for line in daemon.complaints if not EXPECTED.search(line)]
+            self.faults += [f"{name} logs: {line}" for line in wrong[:10]]
+
+
+def columns(sample: Sample, ledger: Ledger) -> list[str]:
+    """Names of what `values` gives."""
+    names = ["seconds"]
+    for name in sample.processes:
+        names += [f"{name} {what}" for what in ("rss", "fds", "cpu")]
+    return [*names, *(f"{name} disk" for name in sample.disk), "waiting", *tallies(ledger)]
+
+
+def values(sample: Sample, ledger: Ledger) -> list[Any]:
+    """A line of the record."""
+    found: list[Any] = [round(sample.time, 2)]
+    for process in sample.processes.values():
+        found += [process.rss, process.fds, process.cpu]
+    return [*found, *sample.disk.values(), sample.waiting, *tallies(ledger).values()]
+
+
+def tallies(ledger: Ledger) -> dict[str, int]:
+    """What was counted."""
+    return attrs.asdict(ledger.tallies)
+
+
+async def soak(reactor: Any, arguments: argparse.Namespace, path: Path) -> None:
+    """Run it, and tell how it went."""
+    with ExitStack() as stack:
+        lookupd = stack.enter_context(Daemon(None, program="nsqlookupd"))
+        daemons = [lookupd] + [
+            stack.enter_context(
+                Daemon(
+                    path / durability,
+                    f"--durability={durability}",
+                    f"--node-id={number}",
+                    "--broadcast-address=127.0.0.1",
+                    f"--lookupd-tcp-address=127.0.0.1:{lookupd.tcp_port}",
+                    f"--max-bytes-per-file={SEGMENT}",
+                    "--mem-queue-size=1000",
+                )
+            )
+            for number, durability in enumerate(("os", "fsync"), 1)
+        ]
+        run = Soak(reactor, arguments, daemons)
+        globalLogBeginner.beginLoggingTo([run], redirectStandardIO=False)
+        await run.run()
+        run.stop_daemons()
+    rows = [(name, f"{value:,}") for name, value in tallies(run.ledger).items()]
+    rows += figures_of(run.samples)
+    for name, value in rows:
+        print(f"{name:>18}  {value}")
+    for fault in run.faults:
+        print(f"FAULT: {fault}")
+    print("failed" if run.faults else "all is well")
+    if run.faults:
+        raise SystemExit(1)
+
+
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=30.0)
+    parser.add_argument("--rate", type=float, default=500.0, help="messages published per second")
+    parser.add_argument("--pace", type=float, help="seconds that consumers, topics and lags take")
+    parser.add_argument("--csv", type=Path, help="write what is seen once a second to this file")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as path:
+        react(lambda r: Deferred.fromCoroutine(soak(r, arguments, Path(path))))
+
+
+if __name__ == "__main__":
+    main()
