@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred, inlineCallbacks, succeed
-from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
@@ -22,9 +21,10 @@ from nsqtx.listen import ListenError
 from nsqtx.logs import NsqLogObserver
 from nsqtx.nsqd.drain import Drain
 from nsqtx.nsqd.http import NsqdApi
-from nsqtx.nsqd.loading import described, load_data_path
+from nsqtx.nsqd.loading import load_data_path
 from nsqtx.nsqd.lookups import Lookups, make_lookups
 from nsqtx.nsqd.machine import Machine
+from nsqtx.nsqd.metadata_file import MetadataFile
 from nsqtx.nsqd.node import Node
 from nsqtx.nsqd.options import CHANGEABLE, NsqdOptions, implied_tls_required
 from nsqtx.nsqd.protocol import NsqdFactory
@@ -34,11 +34,7 @@ from nsqtx.ports import Ports
 from nsqtx.run import StartError
 from nsqtx.signals import SteeredService
 from nsqtx.storage.dirlock import LockError
-from nsqtx.storage.metadata import (
-    FILE_NAME,
-    MetadataError,
-    encode_metadata,
-)
+from nsqtx.storage.metadata import MetadataError
 from nsqtx.storage.store import Store
 from nsqtx.storage.volume import Settings as StorageSettings
 from nsqtx.tls import ServerTls, TlsError, TlsSettings
@@ -104,7 +100,7 @@ class NsqdService(SteeredService):
         self._lookups: Lookups | None = None
         self._drain: Drain | None = None
         self._loops: list[LoopingCall | ReactorLag] = []
-        self._metadata_due: IDelayedCall | None = None
+        self._metadata = MetadataFile(self._store, self._broker, self._lock.path, reactor)
         self._loaded = False
         self._stopping = False
         self._statsd: StatsdPusher | None = None
@@ -184,7 +180,7 @@ class NsqdService(SteeredService):
         self._bind()
         self._load()
         self._loaded = True
-        self._persist()
+        self._metadata.write()
         # Not before: what is loaded has its channels, nobody is asked for them.
         self._lookups = make_lookups(self.node, self.reactor, self._machine.random)
         self.node.set_lookupds = self._lookups.set_addresses
@@ -333,26 +329,8 @@ class NsqdService(SteeredService):
         if self._lookups is not None:
             self._lookups.changed(kind, topic, channel)
         persistent = not topic.ephemeral and not (channel is not None and channel.ephemeral)
-        if persistent:
-            self.persist_soon()
-
-    def persist_soon(self) -> None:
-        """Write ``nsqd.dat`` in the next turn of the reactor, once for all changes of this one.
-
-        What it says is for the original and for scripts; our own logs say it too.
-        """
-        if self._metadata_due is None and not self._stopping:
-            self._metadata_due = self.reactor.callLater(0, self._persist)
-
-    def _persist(self) -> None:
-        self._metadata_due = None
-        path = os.path.join(self._lock.path, FILE_NAME)
-        log.info("NSQ: persisting topic/channel metadata to {path}", path=path)
-        try:
-            self._store.write_metadata(encode_metadata(described(self._broker), NSQ_VERSION))
-        except StorageError as error:
-            # Not fatal, also at the start: a full disk must not keep consumers from draining it.
-            log.error("failed to persist metadata - {error}", error=error)
+        if persistent and not self._stopping:
+            self._metadata.soon()
 
     def _warn(self, text: str) -> None:
         log.warn("{text}", text=text)
@@ -388,12 +366,11 @@ class NsqdService(SteeredService):
         for loop in self._loops:
             loop.stop()
         self._loops = []
-        if self._metadata_due is not None:
-            self._metadata_due.cancel()
+        self._metadata.cancel()
         # What was not loaded must not be written: neither an empty list of topics over nsqd.dat,
         # nor the mark of a clean stop over a crash that nobody has recovered from yet.
         if self._loaded and not self._broker.exiting:
-            self._persist()
+            self._metadata.write()
             log.info("NSQ: closing topics")
             for failure in self._broker.stop():
                 log.error("NSQ: {failure}", failure=failure)
