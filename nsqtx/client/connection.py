@@ -61,6 +61,8 @@ _MESSAGE_HEAD = HEADER_SIZE - 8
 _HARMLESS = frozenset(["E_FIN_FAILED", "E_REQ_FAILED", "E_TOUCH_FAILED"])
 #: Plain bytes taken out of the decompressor at a time.
 _PIECE = 1024 * 1024
+#: What is not worth being sent together with others.
+_LARGE = 16 * 1024
 #: What one read may bring; Twisted's 64 KiB cost a turn of the reactor for every 300 messages.
 _READ_SIZE = 256 * 1024
 
@@ -130,11 +132,14 @@ class NsqdConnection(Protocol):
     # -- sending -------------------------------------------------------------------------------
 
     def send(self, data: bytes) -> None:
-        """Send bytes that nothing is answered to. Within a read, all goes out at its end."""
+        """Send bytes that nothing is answered to. Within a read, what is small goes at its end."""
         if not data:
             return
         if self._collecting:
             self._out.append(data)
+            if len(data) > _LARGE:
+                # So that nsqd is at work on it while the next is made.
+                self._flush()
         else:
             self._write(data)
 
