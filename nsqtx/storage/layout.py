@@ -27,6 +27,7 @@ __all__ = [
     "decode_topic",
     "encode_topic",
     "index_path",
+    "log_of_index",
     "parse_segment_name",
     "segment_name",
 ]
@@ -70,3 +71,9 @@ def parse_segment_name(name: str) -> tuple[int, bytes] | None:
 def index_path(segment_path: str) -> str:
     """Where the index of a segment is."""
     return segment_path.removesuffix(".log") + ".idx"
+
+
+def log_of_index(name: str) -> str | None:
+    """The segment that an index belongs to; None when the file is not one."""
+    segment = name.removesuffix(".idx") + ".log"
+    return segment if name.endswith(".idx") and _SEGMENT.match(segment) else None

@@ -10,7 +10,7 @@ from nsqtx.storage.batches import Row
 from nsqtx.storage.directory import TopicDirectory
 from nsqtx.storage.handles import Handles
 from nsqtx.storage.index import INDEX_HEADER_SIZE, SparseIndex
-from nsqtx.storage.layout import segment_name
+from nsqtx.storage.layout import log_of_index, segment_name
 from nsqtx.storage.segment import Segment
 
 __all__ = ["Segments"]
@@ -19,6 +19,13 @@ __all__ = ["Segments"]
 _BURY = 8
 
 _first = attrgetter("first")
+
+
+def _deleted(segment: Segment) -> str:
+    return (
+        f"{segment.path}: deleted by somebody, messages {segment.first} to {segment.end - 1}"
+        " are lost"
+    )
 
 
 class Segments:
@@ -56,24 +63,43 @@ class Segments:
                     self._scan(segment)
             except OSError as error:
                 raise self._volume.unreadable("read", segment.path, error) from error
+        self._miss(set(names))
         self.all.sort(key=lambda segment: (segment.first, segment.end))
+
+    def _miss(self, names: set[str]) -> None:
+        """Report segments of which only the index is left. We delete that one first."""
+        for name in sorted(names):
+            log_name = log_of_index(name)
+            if log_name is None or log_name in names:
+                continue
+            segment = Segment.named(self._directory.path, log_name, self._damaged)
+            assert segment is not None
+            try:
+                if self._read_index(segment):
+                    self._damaged(_deleted(segment))
+            except OSError as error:
+                raise self._volume.unreadable("read", segment.index_path, error) from error
+            self._doomed.append(segment)
 
     def _adopt(self, segment: Segment) -> bool:
         """Take what the index of a complete segment says. False: it has no good one."""
-        try:
-            file = self._volume.files.open(segment.index_path)
-        except FileNotFoundError:
-            return False
-        try:
-            adopted = segment.adopt(file.read_at(0, INDEX_HEADER_SIZE))
-        finally:
-            file.close()
+        adopted = self._read_index(segment)
         if adopted and segment.size:
             self.all.append(segment)
         elif adopted:
             # Begun for a write that failed. Another may begin at the same position.
             self._doomed.append(segment)
         return adopted
+
+    def _read_index(self, segment: Segment) -> bool:
+        try:
+            file = self._volume.files.open(segment.index_path)
+        except FileNotFoundError:
+            return False
+        try:
+            return segment.adopt(file.read_at(0, INDEX_HEADER_SIZE))
+        finally:
+            file.close()
 
     def _scan(self, segment: Segment) -> None:
         """Find out by reading; then nothing is ever appended to it."""
@@ -210,10 +236,7 @@ class Segments:
         """The file of a segment is gone. When all of the directory is, it may come back."""
         if not self._directory.exists():
             raise self._volume.unreadable("open", segment.path, error) from error
-        self._damaged(
-            f"{segment.path}: deleted by somebody, messages {segment.first} to {segment.end - 1}"
-            " are lost"
-        )
+        self._damaged(_deleted(segment))
         self.all.remove(segment)
         self._handles.drop(segment)
 

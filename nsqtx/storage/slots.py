@@ -26,6 +26,10 @@ _SLOT_SIZE = 4096
 _NAMES = ("checkpoint.a", "checkpoint.b", "checkpoint.c", "checkpoint.d")
 
 
+#: A slot that was made for later has only zeros in so many bytes at its front.
+_LOOK = 64
+
+
 @attrs.define(eq=False)
 class _Slot:
     path: str
@@ -61,6 +65,8 @@ class Slots:
             header = parse_checkpoint(data)
             slot.size = len(data)
             slot.sequence = header.sequence if header else 0
+            if not header and any(data[:_LOOK]):
+                self._volume.report(f"{slot.path}: no good checkpoint, an older one counts")
             if header and (newest is None or header.sequence > newest.sequence):
                 newest = header
                 # What an earlier run left counts as stable, until a sync says more.

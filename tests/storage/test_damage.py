@@ -214,3 +214,34 @@ def test_an_unreadable_disk_stops_a_start() -> None:
     disk.failures["read_at"] = errno.EIO
     with pytest.raises(Exception, match="input/output error"):
         make_store(disk, seed=2).open("t")
+
+
+def test_a_segment_is_gone() -> None:
+    """When its index is still there, what was in it is reported, once; the rest is found."""
+    disk, batches = _make(200, clean=True)
+    indexes = _files(disk, ".idx")
+    gone = indexes[0].removesuffix(".idx") + ".log"
+    lost = [batch for _, _, batch in _extents(gone, disk, batches)]
+    assert lost
+    disk.unlink(gone)
+    reports: list[str] = []
+    store = make_store(disk, seed=5, reports=reports)
+    log = store.open("t")
+    assert everything(log) == [batch for batch in batches if batch not in lost]
+    first, last = lost[0].first, lost[-1].first + len(lost[-1].records) - 1
+    assert reports == [f"{gone}: deleted by somebody, messages {first} to {last} are lost"]
+    log.tick()
+    assert indexes[0] not in _files(disk, ".idx")
+
+
+def test_a_damaged_checkpoint_is_reported() -> None:
+    """An older one counts; a slot that was only made ready is none."""
+    disk, _ = _make(10_000, clean=True)
+    reports: list[str] = []
+    make_store(disk, seed=5, reports=reports).open("t")
+    assert reports == []
+    disk, _ = _make(10_000, clean=True)
+    path = _files(disk, "checkpoint.b")[0]
+    disk.write(path, b"nonsense")
+    make_store(disk, seed=5, reports=reports).open("t")
+    assert reports == [f"{path}: no good checkpoint, an older one counts"]
