@@ -18,7 +18,7 @@ def test_s8_a_cluster_at_work(tmp_path: Path) -> None:
 
     are used up.
     """
-    command = [sys.executable, "-m", "tests.soak", "--minutes=0.1", "--rate=200", "--pace=0.7"]
+    command = [sys.executable, "-m", "tests.soak", "--minutes=0.07", "--rate=200", "--pace=0.7"]
     record = tmp_path / "record.csv"
     done = subprocess.run([*command, f"--csv={record}"], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -178,16 +178,14 @@ class Stopped:
     finished: dict[str, set[int]]
 
 
-@pytest.fixture(scope="module", params=["stopped", "killed"])
-def stopped(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, forks: ForkServer
-) -> Stopped:
-    """An nsqd that was stopped, or killed, with messages that wait, are in flight and deferred:
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory, forks: ForkServer) -> list[Stopped]:
+    """An nsqd with messages that wait, are in flight and deferred, the same in a topic for each
 
-    the same in a topic for each damage.
+    damage: its files when it was stopped, and a copy from before, which a kill would have left.
     """
     path = tmp_path_factory.mktemp("data") / "nsqd"
-    clean = request.param == "stopped"
+    killed = path.with_name("killed")
     finished = {}
     with Daemon(path, *FLAGS, launch=forks.launch) as daemon, ExitStack() as stack:
         for topic in DAMAGES:
@@ -204,11 +202,16 @@ def stopped(
             client.finish_all(messages[::2])
             finished[topic] = {number_of(message) for message in messages[::2]}
         time.sleep(1.5)  # until the next checkpoint
-        if clean:
-            daemon.stop()
-        else:
-            daemon.kill()
-    return Stopped(path, clean, finished)
+        shutil.copytree(path, killed)
+        daemon.stop()
+    return [Stopped(path, True, finished), Stopped(killed, False, finished)]
+
+
+@pytest.fixture(params=[0, 1], ids=["stopped", "killed"])
+def stopped(request: pytest.FixtureRequest, both: list[Stopped]) -> Stopped:
+    """One of them."""
+    chosen: int = request.param
+    return both[chosen]
 
 
 def channel(daemon: Daemon, topic: str) -> list[int]:

@@ -32,7 +32,7 @@ from tests.support.readerprocess import ReaderProcess
 #: Who is quiet for twice as long is taken for dead.
 HEARTBEAT = 1.0
 #: Short enough for nobody to notice, and long enough for everybody.
-STOPS = ((0.1, 0.5), (2.2, 3.5))
+STOPS = ((0.1, 0.3), (2.2, 3.0))
 
 
 class Stopped:
