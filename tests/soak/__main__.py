@@ -34,6 +34,8 @@ from tests.support.daemon import Daemon
 #: too late, and that nsqd is gone.
 EXPECTED = re.compile(r"E_(FIN|REQ|TOUCH)_FAILED|\[nsqlookupd\] .* client\(.*\) - EOF$")
 SEGMENT = 1024 * 1024
+#: A daemon that did little before may have so many more, in caches.
+MORE_OBJECTS = 3000
 
 
 @implementer(ILogObserver)
@@ -49,6 +51,8 @@ class Soak:
         self.ledger = Ledger(time.time)
         self.samples: list[Sample] = []
         self.faults: list[str] = []
+        #: By name of the daemon, how many objects it had after the first third and at the end.
+        self.live: dict[str, list[int]] = {name: [] for name in self._names}
         pace = arguments.pace or min(20.0, arguments.minutes * 60 / 8)
         self.traffic = Traffic(
             reactor,
@@ -92,11 +96,22 @@ class Soak:
                 self.samples.append(sample)
                 if writer is not None:
                     writer.writerow(values(sample, self.ledger))
+                if at * 3 > self._arguments.minutes * 60 and not self.live[self._names[0]]:
+                    await self._count_objects()
                 await deferLater(self._reactor, max(0.0, began + int(at) + 1 - time.monotonic()))
         await self.traffic.stop(60.0)
         await self._look_at_the_end()
 
+    async def _count_objects(self) -> None:
+        for name, daemon in self._daemons.items():
+            count = await self.traffic.live_objects(f"127.0.0.1:{daemon.http_port}")
+            self.live[name].append(count)
+
     async def _look_at_the_end(self) -> None:
+        await self._count_objects()
+        for name, (before, after) in self.live.items():
+            if after > before + MORE_OBJECTS:
+                self.faults.append(f"{name}: had {before} objects, then {after}")
         missing = self.ledger.missing()
         if missing:
             self.faults.append(f"not delivered: {missing}")
@@ -173,6 +188,7 @@ async def soak(reactor: Any, arguments: argparse.Namespace, path: Path) -> None:
         run.stop_daemons()
     rows = [(name, f"{value:,}") for name, value in tallies(run.ledger).items()]
     rows += figures_of(run.samples)
+    rows += [(f"objects of {name}", f"{counts}") for name, counts in run.live.items()]
     for name, value in rows:
         print(f"{name:>18}  {value}")
     for fault in run.faults:

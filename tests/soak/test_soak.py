@@ -43,8 +43,8 @@ def growing(rss: float = 0.0, fds: float = 0.0, disk: float = 0.0) -> list[Sampl
     ("samples", "fault"),
     [
         (growing(), ""),
-        (growing(rss=10_000), ""),
-        (growing(rss=100_000), "memory"),
+        (growing(rss=100_000), ""),
+        (growing(rss=2 * MIB), "memory"),
         (growing(fds=2), "descriptors"),
         (growing(disk=2 * MIB), "disk"),
     ],

@@ -7,6 +7,7 @@ comes and goes. Beside it topics are made, consumed and deleted, one after the o
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Callable, Coroutine
 from functools import partial
@@ -295,3 +296,10 @@ class Traffic:
     async def _stats(self, address: str) -> Any:
         response = await self._client.get(f"http://{address}/stats?format=json", timeout=20)
         return await response.json()
+
+    async def live_objects(self, address: str) -> int:
+        """How many objects a daemon has that are no garbage."""
+        response = await self._client.get(f"http://{address}/debug/pprof/heap?gc=1", timeout=20)
+        found = re.search(r"objects the garbage collector knows: (\d+)", await response.text())
+        assert found is not None
+        return int(found[1])
