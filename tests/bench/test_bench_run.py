@@ -31,7 +31,7 @@ def measured(path: Path, *arguments: str) -> Any:
 def test_cpu_per_message(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A message costs a few times what the reactor, the transport and the kernel do, no more."""
     only = [f"--only={name}" for name in RATIOS]
-    report = measured(tmp_path, "--scale=0.03", f"--data={tmp_path}", *only, "--exactly")
+    report = measured(tmp_path, "--scale=0.01", f"--data={tmp_path}", *only, "--exactly")
     assert report["cases"].keys() == RATIOS.keys()
     for name, most in RATIOS.items():
         figures, ceiling = report["cases"][name]["ours"], report["cases"][name]["ceiling"]

@@ -79,7 +79,7 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
 )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.lists(VALUES) | st.dictionaries(st.text(), VALUES), st.booleans())
 def test_pretty_json_is_the_same_json(value: Any, ascii: bool) -> None:
     """Only the white space differs."""

@@ -292,6 +292,10 @@ class History:
         for key, names in self.channels.items():
             if key[0] == node:
                 self.channels[key] = {n: None for n in names if Place(*key, n) in safe}
+        for publish in self.published.values():
+            if publish.node == node and not publish.answer:
+                # Whoever says OK to it will be another process, with the channels it finds.
+                publish.owed = tuple(place for place in publish.owed if place in safe)
 
     def _forgive(self, node: str) -> None:
         for publish in self.published.values():
@@ -332,7 +336,7 @@ class History:
         for place, book in self._ledgers.items():
             if place[:2] != (first.node, first.topic):
                 continue
-            if place not in first.owed and self.counts.power_cuts:
+            if place not in first.owed and (self.counts.power_cuts or place.node in self.hindered):
                 continue  # a channel that was made later, with all it had, may be gone
             seen = sum(body in book.seen for body in first.group)
             if 0 < seen < len(first.group):

@@ -13,8 +13,9 @@ from tests.simulation.bugs import FOUND, Bug
 from tests.simulation.cluster import profile_of, simulate
 from tests.simulation.profiles import PROFILES
 
-#: Seeds of one test, so that tests can run side by side.
+#: Seeds of one test, so that tests can run side by side, and of all.
 CHUNK = 10
+SEEDS = int(os.environ.get("NSQTX_SEEDS", "50"))
 
 
 def failed(seed: int, profile: str | None = None) -> list[str]:
@@ -25,7 +26,7 @@ def failed(seed: int, profile: str | None = None) -> list[str]:
     return [*(f"{promise}: {text}" for promise, text in violations), how] if violations else []
 
 
-@pytest.mark.parametrize("first", range(0, 200, CHUNK))
+@pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
 def test_promises_are_kept(first: int) -> None:
     """Nothing that was answered OK is lost, nothing is early, doubled or made up; all heals."""
     assert [text for seed in range(first, first + CHUNK) for text in failed(seed)] == []

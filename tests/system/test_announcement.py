@@ -22,7 +22,7 @@ from tests.support.daemon import Daemon
 
 EXAMPLE = Path(__file__).parents[2] / "doc/examples/api_events.py"
 #: The first of them one POST each, the others a hundred a request.
-SINGLE, TOTAL = 5_000, 100_000
+SINGLE, TOTAL = 2_000, 40_000
 
 
 def events() -> Iterator[str]:
