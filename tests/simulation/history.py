@@ -37,6 +37,10 @@ class Violation(NamedTuple):
     text: str
 
 
+#: How long an answer of a process that has ended may be under way.
+UNDER_WAY = 1.0
+
+
 @attrs.define(eq=False)
 class Publish:
     """One message on its way in. ``group`` are the bodies that were published with it."""
@@ -121,6 +125,8 @@ class History:
         self.hindered: dict[str, float] = {}
         #: Nodes on whose disk a sync has failed: what it was to make safe may be read and is not.
         self.spoilt: dict[str, None] = {}
+        #: When a process of a node ended last.
+        self._ended_at: dict[str, float] = {}
         #: Channels that existed before something was answered OK, which makes them safe.
         self._safe: dict[Place, None] = {}
         self._durability = durability
@@ -145,7 +151,9 @@ class History:
     # What clients say.
 
     def channel_exists(self, place: Place) -> None:
-        """A consumer was told that it is on that channel."""
+        """A consumer was told that it is on that channel, maybe by a process that is gone since."""
+        if self.world.now - self._ended_at.get(place.node, -UNDER_WAY) < UNDER_WAY:
+            return
         self.channels.setdefault((place.node, place.topic), {})[place.channel] = None
 
     def publishing(self, node: str, topic: str, bodies: list[bytes], delay: float) -> list[Publish]:
@@ -259,6 +267,7 @@ class History:
 
     def ended(self, node: str, how: str) -> None:
         """A process of nsqd ended: ``stop``, ``kill`` or ``cut``."""
+        self._ended_at[node] = self.world.now
         counts = self.counts
         counts.kills += how == "kill"
         counts.power_cuts += how == "cut"
