@@ -61,7 +61,7 @@ _MESSAGE_HEAD = HEADER_SIZE - 8
 _HARMLESS = frozenset(["E_FIN_FAILED", "E_REQ_FAILED", "E_TOUCH_FAILED"])
 #: Plain bytes taken out of the decompressor at a time.
 _PIECE = 1024 * 1024
-#: What is not worth being sent together with others.
+#: What is sent alone, so that nsqd is at work on it while the next is made.
 _LARGE = 16 * 1024
 #: What one read may bring; Twisted's 64 KiB cost a turn of the reactor for every 300 messages.
 _READ_SIZE = 256 * 1024
@@ -138,7 +138,6 @@ class NsqdConnection(Protocol):
         if self._collecting:
             self._out.append(data)
             if len(data) > _LARGE:
-                # So that nsqd is at work on it while the next is made.
                 self._flush()
         else:
             self._write(data)
@@ -159,10 +158,9 @@ class NsqdConnection(Protocol):
         if self.closed:
             return
         data = self._encoded(out)
-        if self._direct:
-            data = send_now(self.transport, data)
-        if data:
-            self.transport.write(data)
+        left = send_now(self.transport, data) if self._direct else data
+        if left:
+            self.transport.write(left)
 
     def request(self, data: bytes) -> Deferred[bytes]:
         """Send a command that is answered; the data of the answer.
