@@ -15,7 +15,7 @@ from nsqtx.client.errors import ConnectError
 from nsqtx.client.events import ConnectFailed, Event, RdyLimited
 from nsqtx.client.handshake import connect
 from nsqtx.client.reader import Reader
-from nsqtx.wire.codecs import SNAPPY_AVAILABLE, make_deflate, make_snappy
+from nsqtx.wire.codecs import make_deflate, make_snappy
 from tests.support.scriptednsqd import ANSWER, Command, Network, ScriptedConnection, ScriptedNsqd
 from tests.support.upgradepeer import frame
 
@@ -154,8 +154,6 @@ def test_h5_all_in_one_segment_and_byte_by_byte(
 ) -> None:
     """What follows the answer to IDENTIFY belongs to the layer that it has agreed on, however the
     network cuts it."""
-    if layer == "snappy" and not SNAPPY_AVAILABLE:
-        pytest.skip("needs python-snappy")
     nsqd.answers.clear()
     dial = Dial(nsqd, network, ("t", "c"), **{layer: True})
     codec = make_deflate(6) if layer == "deflate" else make_snappy()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import shutil
 import socket
 import subprocess
 import sys
@@ -87,7 +86,7 @@ def test_systemd_waits_until_it_is_told(name: str) -> None:
     assert service["User"] == "nsq"
 
 
-@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="there is no systemd-analyze")
+@pytest.mark.packaging
 def test_systemd_understands_the_units(tmp_path: Path) -> None:
     """Its own check has no complaint, once there is a program to start."""
     for path in UNITS.glob("*.s*"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from random import Random
 from typing import Any
@@ -43,7 +44,7 @@ class _Lock:
             self.node.locked = self.held = False
 
 
-class Node:
+class Node(ABC):
     """A daemon on a host of its own. ``ended(node, how)`` is told of every end of its process:
 
     ``stop``, ``kill`` or ``cut`` (a power cut).
@@ -67,9 +68,9 @@ class Node:
         """Whether there is a process."""
         return self.reactor is not None
 
+    @abstractmethod
     def make_service(self, reactor: SimulatedReactor) -> Any:
         """A new service on that reactor."""
-        raise NotImplementedError
 
     def start(self) -> None:
         """Start a process, unless there is one. One that cannot start ends as if killed."""

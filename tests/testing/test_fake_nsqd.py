@@ -18,7 +18,6 @@ from nsqtx.client.errors import ConnectError, ServerError
 from nsqtx.client.handshake import connect
 from nsqtx.cluster.http import read_body
 from nsqtx.testing import FakeLookupd, FakeNsqd, MemoryReactor, Published, Requeued
-from nsqtx.wire.codecs import SNAPPY_AVAILABLE
 
 
 def reader_of(nsqd: FakeNsqd, handle: Callable[[Message], Any], **settings: Any) -> Reader:
@@ -91,8 +90,6 @@ def test_an_unanswered_message_comes_again() -> None:
 @pytest.mark.parametrize("split", [0, 1])
 def test_layers_are_negotiated(layer: str, split: int) -> None:
     """What the client asks for and the fake offers is used, however the bytes are cut."""
-    if layer == "snappy" and not SNAPPY_AVAILABLE:
-        pytest.skip("python-snappy is not installed")
     offered: dict[str, Any] = {layer: True} if layer else {}
     nsqd = FakeNsqd(MemoryReactor(), split=split, auth_secret="secret", **offered)
     wanted: dict[str, Any] = {"tls_v1" if layer == "tls" else layer: True} if layer else {}
