@@ -26,6 +26,8 @@ from nsqtx.web.operations import (
     CHANNEL,
     METRICS,
     NAME,
+    NO_CHANNEL,
+    NO_TOPIC,
     OK,
     TOPIC,
     pprof_operations,
@@ -37,8 +39,6 @@ __all__ = ["OPERATIONS", "SETTABLE"]
 SETTABLE = ("log_level", "nsqlookupd_tcp_addresses", "drain")
 
 _BODY: Schema = {"type": "string", "format": "binary", "minLength": 1}
-_NO_TOPIC = ("INVALID_REQUEST", "MISSING_ARG_TOPIC")
-_NO_CHANNEL = (*_NO_TOPIC, "INVALID_ARG_TOPIC", "MISSING_ARG_CHANNEL", "INVALID_ARG_CHANNEL")
 _LIMIT_ERRORS = ("INVALID_ARG_MAX_ATTEMPTS", "INVALID_ARG_DEAD_LETTER_TOPIC", "DEAD_LETTER_LOOP")
 _GONE = {404: ("TOPIC_NOT_FOUND", "CHANNEL_NOT_FOUND")}
 _STOPPING = {503: ("EXITING",)}
@@ -159,7 +159,7 @@ def _publish(path: str, summary: str, parameter: Parameter, *too_big: str) -> Op
         body={BYTES: _BODY},
         answer=OK,
         errors={
-            400: (*_NO_TOPIC, "INVALID_TOPIC", "MSG_EMPTY", "INVALID_DEFER"),
+            400: (*NO_TOPIC, "INVALID_TOPIC", "MSG_EMPTY", "INVALID_DEFER"),
             413: too_big,
             500: ("INTERNAL_ERROR",),
             503: ("EXITING", "DRAINING"),
@@ -174,7 +174,7 @@ def _of_topic(path: str, summary: str) -> Operation:
         path,
         summary,
         (TOPIC,),
-        errors={400: (*_NO_TOPIC, "INVALID_TOPIC"), 404: ("TOPIC_NOT_FOUND",)},
+        errors={400: (*NO_TOPIC, "INVALID_TOPIC"), 404: ("TOPIC_NOT_FOUND",)},
         tag="topics",
     )
 
@@ -185,7 +185,7 @@ def _of_channel(path: str, summary: str) -> Operation:
         path,
         summary,
         (TOPIC, CHANNEL),
-        errors={400: _NO_CHANNEL, **_GONE},
+        errors={400: NO_CHANNEL, **_GONE},
         tag="channels",
     )
 
@@ -207,7 +207,7 @@ def _peek(path: str, summary: str, *parameters: Parameter) -> Operation:
         ),
         answer={JSON: _MESSAGES},
         errors={
-            400: (*_NO_CHANNEL, "INVALID_ARG_STATE", "INVALID_ARG_LIMIT", "INVALID_ARG_BYTES"),
+            400: (*NO_CHANNEL, "INVALID_ARG_STATE", "INVALID_ARG_LIMIT", "INVALID_ARG_BYTES"),
             500: ("INTERNAL_ERROR",),
             **_GONE,
         },
@@ -238,7 +238,7 @@ OPERATIONS: list[Operation] = [
         "/topic/create",
         "Make a topic, if there is none of that name.",
         (TOPIC,),
-        errors={400: (*_NO_TOPIC, "INVALID_TOPIC"), **_STOPPING},
+        errors={400: (*NO_TOPIC, "INVALID_TOPIC"), **_STOPPING},
         tag="topics",
     ),
     _of_topic("/topic/delete", "Delete a topic with its channels and all messages."),
@@ -251,7 +251,7 @@ OPERATIONS: list[Operation] = [
         "Make a channel of a topic, if there is none of that name.",
         (TOPIC, CHANNEL, _MAX_ATTEMPTS, _DEAD_LETTER_TOPIC),
         errors={
-            400: (*_NO_CHANNEL, *_LIMIT_ERRORS),
+            400: (*NO_CHANNEL, *_LIMIT_ERRORS),
             404: ("TOPIC_NOT_FOUND",),
             **_STOPPING,
         },
@@ -267,7 +267,7 @@ OPERATIONS: list[Operation] = [
         "Limit how often a message is delivered.",
         (TOPIC, CHANNEL, attrs.evolve(_MAX_ATTEMPTS, required=True), _DEAD_LETTER_TOPIC),
         answer={JSON: record(max_attempts=WHOLE, dead_letter_topic=TEXT)},
-        errors={400: (*_NO_CHANNEL, "MISSING_ARG_MAX_ATTEMPTS", *_LIMIT_ERRORS), **_GONE},
+        errors={400: (*NO_CHANNEL, "MISSING_ARG_MAX_ATTEMPTS", *_LIMIT_ERRORS), **_GONE},
         tag="channels",
     ),
     Operation(
@@ -283,7 +283,7 @@ OPERATIONS: list[Operation] = [
         ),
         answer={JSON: record(count=WHOLE)},
         errors={
-            400: (*_NO_CHANNEL, "INVALID_ARG_LIMIT"),
+            400: (*NO_CHANNEL, "INVALID_ARG_LIMIT"),
             409: ("REDRIVE_IN_PROGRESS",),
             **_GONE,
             **_STOPPING,

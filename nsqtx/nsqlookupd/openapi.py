@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from nsqtx.web.openapi import FLAG, JSON, TEXT, WHOLE, Operation, Parameter, list_of, record
-from nsqtx.web.operations import CHANNEL, METRICS, OK, TOPIC, pprof_operations
+from nsqtx.web.operations import (
+    CHANNEL,
+    METRICS,
+    NO_CHANNEL,
+    NO_TOPIC,
+    OK,
+    TOPIC,
+    pprof_operations,
+)
 
 __all__ = ["OPERATIONS"]
 
-_NO_TOPIC = ("INVALID_REQUEST", "MISSING_ARG_TOPIC")
-_NO_CHANNEL = (*_NO_TOPIC, "INVALID_ARG_TOPIC", "MISSING_ARG_CHANNEL", "INVALID_ARG_CHANNEL")
 _FULL = {503: ("TOO_MANY_NAMES",)}
 #: Looked up, not made: any text will do.
 _ANY_TOPIC = Parameter("topic", "Name of a topic, or * for all.", TEXT, True, "orders")
@@ -38,7 +44,7 @@ OPERATIONS: list[Operation] = [
         "The channels of a topic, none if it is unknown.",
         (_ANY_TOPIC,),
         answer={JSON: record(channels=list_of(TEXT))},
-        errors={400: _NO_TOPIC},
+        errors={400: NO_TOPIC},
         tag="who",
     ),
     Operation(
@@ -61,7 +67,7 @@ OPERATIONS: list[Operation] = [
         ),
         answer={JSON: record(channels=list_of(TEXT), producers=_PRODUCERS)},
         errors={
-            400: (*_NO_TOPIC, "INVALID_ARG_WAIT", "INVALID_ARG_INDEX"),
+            400: (*NO_TOPIC, "INVALID_ARG_WAIT", "INVALID_ARG_INDEX"),
             404: ("TOPIC_NOT_FOUND",),
             503: ("TOO_MANY_WAITING",),
         },
@@ -86,7 +92,7 @@ OPERATIONS: list[Operation] = [
         "/topic/create",
         "Make a topic known.",
         (TOPIC,),
-        errors={400: (*_NO_TOPIC, "INVALID_ARG_TOPIC"), **_FULL},
+        errors={400: (*NO_TOPIC, "INVALID_ARG_TOPIC"), **_FULL},
         tag="topics",
     ),
     Operation(
@@ -94,7 +100,7 @@ OPERATIONS: list[Operation] = [
         "/topic/delete",
         "Forget a topic and its channels. Nsqd that have it are not told.",
         (_ANY_TOPIC,),
-        errors={400: _NO_TOPIC},
+        errors={400: NO_TOPIC},
         tag="topics",
     ),
     Operation(
@@ -105,7 +111,7 @@ OPERATIONS: list[Operation] = [
             _ANY_TOPIC,
             Parameter("node", "Its broadcast address and HTTP port.", TEXT, True, "nsqd-1:4151"),
         ),
-        errors={400: (*_NO_TOPIC, "MISSING_ARG_NODE")},
+        errors={400: (*NO_TOPIC, "MISSING_ARG_NODE")},
         tag="topics",
     ),
     Operation(
@@ -113,7 +119,7 @@ OPERATIONS: list[Operation] = [
         "/channel/create",
         "Make a channel and its topic known.",
         (TOPIC, CHANNEL),
-        errors={400: _NO_CHANNEL, **_FULL},
+        errors={400: NO_CHANNEL, **_FULL},
         tag="channels",
     ),
     Operation(
@@ -121,7 +127,7 @@ OPERATIONS: list[Operation] = [
         "/channel/delete",
         "Forget a channel.",
         (TOPIC, CHANNEL),
-        errors={400: _NO_CHANNEL, 404: ("CHANNEL_NOT_FOUND",)},
+        errors={400: NO_CHANNEL, 404: ("CHANNEL_NOT_FOUND",)},
         tag="channels",
     ),
     METRICS,

@@ -5,7 +5,17 @@ from __future__ import annotations
 from nsqtx.web.openapi import TEXT, Operation, Parameter, Schema
 from nsqtx.wire.names import EPHEMERAL, MAX_NAME_LENGTH
 
-__all__ = ["CHANNEL", "METRICS", "NAME", "OK", "PLAIN_TEXT", "TOPIC", "pprof_operations"]
+__all__ = [
+    "CHANNEL",
+    "METRICS",
+    "NAME",
+    "NO_CHANNEL",
+    "NO_TOPIC",
+    "OK",
+    "PLAIN_TEXT",
+    "TOPIC",
+    "pprof_operations",
+]
 
 #: The name of a topic or channel.
 NAME: Schema = {
@@ -16,6 +26,10 @@ NAME: Schema = {
 }
 TOPIC = Parameter("topic", "Name of a topic.", NAME, required=True, example="orders")
 CHANNEL = Parameter("channel", "Name of a channel.", NAME, required=True, example="billing")
+
+#: How a request is refused that has no topic, and one that has no topic or channel to be used.
+NO_TOPIC = ("INVALID_REQUEST", "MISSING_ARG_TOPIC")
+NO_CHANNEL = (*NO_TOPIC, "INVALID_ARG_TOPIC", "MISSING_ARG_CHANNEL", "INVALID_ARG_CHANNEL")
 
 PLAIN_TEXT = {"text/plain": TEXT}
 #: The answer ``OK``.
