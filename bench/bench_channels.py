@@ -34,9 +34,7 @@ class ChannelsBench:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run until something fails; the exit code."""
-    options = read_arguments(
-        ChannelsBench, PROGRAM, sys.argv[1:] if arguments is None else arguments
-    )
+    options = read_arguments(ChannelsBench, PROGRAM, arguments)
     raise_file_limit()
     try:
         _run(options)

@@ -36,7 +36,7 @@ class ReaderBench:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run; the exit code."""
-    options = read_arguments(ReaderBench, PROGRAM, sys.argv[1:] if arguments is None else arguments)
+    options = read_arguments(ReaderBench, PROGRAM, arguments)
 
     def work() -> Callable[[float], int]:
         connection = Connection(options.nsqd_tcp_address)

@@ -36,7 +36,7 @@ class WriterBench:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run; the exit code."""
-    options = read_arguments(WriterBench, PROGRAM, sys.argv[1:] if arguments is None else arguments)
+    options = read_arguments(WriterBench, PROGRAM, arguments)
 
     def work() -> Callable[[float], int]:
         message = struct.pack(">I", options.size) + bytes(options.size)

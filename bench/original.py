@@ -19,7 +19,7 @@ from multiprocessing import get_context
 from typing import Any
 
 from nsqtx.durations import SECOND, format_duration
-from nsqtx.options import HelpWanted, UsageError, read_flags, read_options, usage
+from nsqtx.options import flags_or_exit, read_options
 from nsqtx.version import __version__
 
 __all__ = [
@@ -44,19 +44,14 @@ class Aborted(Exception):
     """The server said or did something that makes the figures worthless."""
 
 
-def read_arguments(cls: type[Any], program: str, arguments: Sequence[str]) -> Any:
-    """The options of a command line.
+def read_arguments(cls: type[Any], program: str, arguments: Sequence[str] | None) -> Any:
+    """The options of a command line; None: that of this process.
 
     :raises SystemExit: there is nothing to run.
     """
-    try:
-        return read_options(cls, read_flags(cls, arguments), {})
-    except HelpWanted:
-        sys.stderr.write(usage(cls, program))
-        raise SystemExit(0) from None
-    except UsageError as error:
-        sys.stderr.write(f"{error}\n{usage(cls, program)}")
-        raise SystemExit(2) from None
+    arguments = sys.argv[1:] if arguments is None else arguments
+    flags, _ = flags_or_exit(cls, program, arguments)
+    return read_options(cls, flags, {})
 
 
 def say(program: str, text: str) -> None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import tomllib
 from collections.abc import Sequence
 from typing import Any, TypeVar
@@ -30,6 +31,7 @@ __all__ = [
     "UsageError",
     "config_value",
     "declared",
+    "flags_or_exit",
     "option",
     "read_file",
     "read_flags",
@@ -162,6 +164,24 @@ def split_flags(cls: type[Any], arguments: Sequence[str]) -> tuple[dict[str, Any
         if each.kind.descending and each.name in values:
             values[each.name].sort(reverse=True)
     return values, left
+
+
+def flags_or_exit(
+    cls: type[Any], program: str, arguments: Sequence[str]
+) -> tuple[dict[str, Any], list[str]]:
+    """As `split_flags`, for a process that cannot go on without.
+
+    :raises SystemExit: help was asked for, or they are wrong; the usage was written.
+    :raises Unparsable: a percentile is no number.
+    """
+    try:
+        return split_flags(cls, arguments)
+    except HelpWanted:
+        sys.stderr.write(usage(cls, program))
+        raise SystemExit(0) from None
+    except UsageError as error:
+        sys.stderr.write(f"{error}\n{usage(cls, program)}")
+        raise SystemExit(2) from None
 
 
 def read_file(cls: type[Any], path: str) -> dict[str, Any]:

@@ -26,15 +26,7 @@ from twisted.python.logfile import LogFile
 from nsqtx.kinds import Unparsable
 from nsqtx.logs import LogStream, NsqLogObserver, fatal
 from nsqtx.notify import Notify
-from nsqtx.options import (
-    ConfigError,
-    HelpWanted,
-    UsageError,
-    read_file,
-    read_flags,
-    read_options,
-    usage,
-)
+from nsqtx.options import ConfigError, flags_or_exit, read_file, read_options
 from nsqtx.version import NSQ_VERSION, RUNTIME
 
 __all__ = [
@@ -63,18 +55,12 @@ def read_command_line(cls: type[T], program: str, arguments: Sequence[str]) -> T
     :raises SystemExit: there is nothing to run; what there is to say was said.
     """
     try:
-        flags = read_flags(cls, arguments)
+        flags, _ = flags_or_exit(cls, program, arguments)
         if flags.get("version"):
             sys.stdout.write(f"{program} v{NSQ_VERSION} (built w/{RUNTIME})\n")
             raise SystemExit(0)
         path = flags.get("config", "")
         return read_options(cls, flags, read_file(cls, path) if path else {})
-    except HelpWanted:
-        sys.stderr.write(usage(cls, program))
-        raise SystemExit(0) from None
-    except UsageError as error:
-        sys.stderr.write(f"{error}\n{usage(cls, program)}")
-        raise SystemExit(2) from None
     except Unparsable as error:
         sys.stderr.write(f"{_early_stamp()} Could not parse: {error}\n")
         raise SystemExit(1) from None

@@ -13,7 +13,7 @@ from twisted.internet.defer import maybeDeferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from nsqtx.options import HelpWanted, UsageError, read_options, split_flags, usage
+from nsqtx.options import flags_or_exit, read_options
 from nsqtx.tools.lines import install_lines, stamped
 from nsqtx.version import NSQ_VERSION
 
@@ -37,14 +37,7 @@ def read_tool_options(
     :raises SystemExit: there is nothing to run; what there is to say was said.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
-    try:
-        flags, left = split_flags(cls, arguments)
-    except HelpWanted:
-        sys.stderr.write(usage(cls, name))
-        raise SystemExit(0) from None
-    except UsageError as error:
-        sys.stderr.write(f"{error}\n{usage(cls, name)}")
-        raise SystemExit(2) from None
+    flags, left = flags_or_exit(cls, name, arguments)
     options = read_options(cls, flags, {})
     reason = before_version(options, left)
     if reason is None and flags.get("version"):
