@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import attrs
 
 from nsqtx.kinds import BOOL, LOG_LEVEL, STRING, choice
-from nsqtx.listen import split_address
+from nsqtx.listen import address_text, split_address
 from nsqtx.logs import FORMS
 from nsqtx.nsqadmin import options as nsqadmin
 from nsqtx.nsqadmin.options import NsqadminOptions
@@ -72,7 +72,7 @@ def parts(options: NsqOptions) -> Parts:
     :raises ConfigError: a file of theirs cannot be used.
     """
     host = options.host
-    at = f"[{host}]" if ":" in host else host
+    lookupd_http_address = options.lookupd_http_address or address_text(host, 4161)
     reached_by = options.broadcast_address or host
     logs = {"log_level": options.log_level, "log_format": options.log_format}
     return Parts(
@@ -80,17 +80,17 @@ def parts(options: NsqOptions) -> Parts:
             NsqlookupdOptions,
             options.nsqlookupd_config,
             logs,
-            tcp_address=options.lookupd_tcp_address or f"{at}:4160",
-            http_address=options.lookupd_http_address or f"{at}:4161",
+            tcp_address=options.lookupd_tcp_address or address_text(host, 4160),
+            http_address=lookupd_http_address,
             broadcast_address=reached_by,
         ),
         _made(
             NsqdOptions,
             options.nsqd_config,
             logs,
-            tcp_address=options.nsqd_tcp_address or f"{at}:4150",
-            http_address=options.nsqd_http_address or f"{at}:4151",
-            https_address=f"{at}:4152",
+            tcp_address=options.nsqd_tcp_address or address_text(host, 4150),
+            http_address=options.nsqd_http_address or address_text(host, 4151),
+            https_address=address_text(host, 4152),
             broadcast_address=reached_by,
             data_path=options.data_path,
         ),
@@ -98,9 +98,9 @@ def parts(options: NsqOptions) -> Parts:
             NsqadminOptions,
             options.nsqadmin_config,
             logs,
-            http_address=options.admin_http_address or f"{at}:4171",
+            http_address=options.admin_http_address or address_text(host, 4171),
             # Of nsqlookupd, which is not there yet: some address has to be said.
-            lookupd_http_address=[options.lookupd_http_address or f"{at}:4161"],
+            lookupd_http_address=[lookupd_http_address],
         ),
     )
 

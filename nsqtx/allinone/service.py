@@ -9,7 +9,7 @@ from twisted.internet.defer import inlineCallbacks, maybeDeferred
 from twisted.logger import Logger
 
 from nsqtx.allinone.options import NsqOptions, parts
-from nsqtx.listen import split_address
+from nsqtx.listen import address_text, split_address
 from nsqtx.logs import NsqLogObserver
 from nsqtx.nsqadmin.service import NsqadminService
 from nsqtx.nsqd.service import NsqdService
@@ -108,4 +108,4 @@ def _at(address: str, port: int) -> str:
     host = place[0] if place else ""
     if host in ("", "0.0.0.0", "::"):  # noqa: S104
         host = "127.0.0.1"
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return address_text(host, port)
