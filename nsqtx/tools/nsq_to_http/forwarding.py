@@ -62,15 +62,15 @@ class Forwarding:
                 await self._send(address, message.body)
             return
         address = self._pool.pick()
-        started = self._clock()
         try:
-            await self._send(address, message.body)
+            seconds = await self._send(address, message.body)
         except Requeue:
             self._pool.failed(address)
             raise
-        self._pool.succeeded(address, self._clock() - started)
+        self._pool.succeeded(address, seconds)
 
-    async def _send(self, address: str, body: bytes) -> None:
+    async def _send(self, address: str, body: bytes) -> float:
+        """Send it there; the seconds that took."""
         started = self._clock()
         try:
             await self._publisher.publish(address, body)
@@ -79,7 +79,9 @@ class Forwarding:
             where = address.partition("?")[0]
             log.error("ERROR: {where}: {why}", where=where, why=_why(error))
             raise Requeue(backoff=True) from error
-        self._statuses.add(address, self._clock() - started)
+        seconds = self._clock() - started
+        self._statuses.add(address, seconds)
+        return seconds
 
 
 def _why(error: Exception) -> str:
