@@ -38,6 +38,7 @@ __all__ = [
     "BodyBytes",
     "at_https",
     "https_port",
+    "pass_body",
     "read_body",
 ]
 
@@ -85,6 +86,26 @@ class _Body(Protocol):
         """Let go of the connection, on which more would come."""
         if self.transport is not None:
             self.transport.loseConnection()
+
+
+class _Passed(_Body):
+    """Lets a response go by, however large it is."""
+
+    def __init__(self) -> None:
+        super().__init__(0)
+
+    def dataReceived(self, data: bytes) -> None:
+        """It is of no use."""
+
+
+def pass_body(response: Any) -> Deferred[bytes]:
+    """Fires at the end of a response's body, none of which is kept.
+
+    Its connection can be used again then.
+    """
+    body = _Passed()
+    response.deliverBody(body)
+    return body.done
 
 
 def read_body(response: Any, limit: int) -> Deferred[bytes]:

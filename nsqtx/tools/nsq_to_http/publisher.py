@@ -8,19 +8,11 @@ from urllib.parse import quote_plus
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionClosed
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.protocol import Protocol, connectionDone
-from twisted.python.failure import Failure
-from twisted.web.client import (
-    BrowserLikeRedirectAgent,
-    RequestTransmissionFailed,
-    ResponseDone,
-    ResponseFailed,
-)
-from twisted.web.http import PotentialDataLoss
+from twisted.web.client import BrowserLikeRedirectAgent, RequestTransmissionFailed, ResponseFailed
 from twisted.web.http_headers import Headers
-from twisted.web.iweb import IAgent, IResponse
+from twisted.web.iweb import IAgent
 
-from nsqtx.cluster.http import BodyBytes
+from nsqtx.cluster.http import BodyBytes, pass_body
 from nsqtx.version import NSQ_VERSION
 
 __all__ = ["HttpFailed", "Publisher", "get_url"]
@@ -37,25 +29,6 @@ def get_url(form: str, body: bytes) -> str:
     """The URL with the message in it, as forms have it; what else there is stays as it is."""
     before, _, after = form.partition("%s")
     return before + quote_plus(body) + after
-
-
-class _Passed(Protocol):
-    """Reads an answer to its end, so that the connection can be used again, and forgets it."""
-
-    def __init__(self) -> None:
-        self.done: Deferred[None] = Deferred(lambda _: self._cut())
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        if self.done.called:
-            return
-        if reason.check(ResponseDone, PotentialDataLoss):
-            self.done.callback(None)
-        else:
-            self.done.errback(reason)
-
-    def _cut(self) -> None:
-        if self.transport is not None:
-            self.transport.loseConnection()
 
 
 class Publisher:
@@ -123,15 +96,10 @@ class Publisher:
             response = await agent.request(b"POST", address.encode(), headers, data)
         if response.version[1:] == (1, 0):
             self._not_kept.add(address)
-        await self._read(response)
+        await pass_body(response)
         code = response.code
         if not (code == 200 if self._get else 200 <= code < 300):
             raise HttpFailed(f"got status code {code}")
-
-    async def _read(self, response: IResponse) -> None:
-        passed = _Passed()
-        response.deliverBody(passed)
-        await passed.done
 
 
 def _closed(error: Exception) -> bool:
