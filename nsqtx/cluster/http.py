@@ -40,6 +40,7 @@ __all__ = [
     "https_port",
     "pass_body",
     "read_body",
+    "reason_of",
 ]
 
 T = TypeVar("T")

@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from nsqtx.client.message import Message, Requeue
+from nsqtx.cluster.http import reason_of
 from nsqtx.tools.hostpool import Picks
 from nsqtx.tools.status import Statuses
 
@@ -77,16 +78,8 @@ class Forwarding:
         except Exception as error:  # of the network, of any kind
             # Without its query, in which there may be secrets, or with GET the message.
             where = address.partition("?")[0]
-            log.error("ERROR: {where}: {why}", where=where, why=_why(error))
+            log.error("ERROR: {where}: {why}", where=where, why=reason_of(error))
             raise Requeue(backoff=True) from error
         seconds = self._clock() - started
         self._statuses.add(address, seconds)
         return seconds
-
-
-def _why(error: Exception) -> str:
-    reasons = getattr(error, "reasons", None)
-    if reasons:
-        # Twisted wraps what went wrong with a request.
-        return ", ".join(str(reason.value) or type(reason.value).__name__ for reason in reasons)
-    return str(error) or type(error).__name__
