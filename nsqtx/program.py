@@ -37,7 +37,7 @@ from nsqtx.run import (
 )
 from nsqtx.signals import SteeredService, handle_signals
 
-__all__ = ["MakeService", "Program", "TwistdOptions", "hung_up"]
+__all__ = ["MakeService", "Program", "TwistdOptions"]
 
 log = Logger(namespace="nsqtx.program")
 
@@ -102,9 +102,18 @@ class Program:
         service = make(options, reactor, observer)
         if isinstance(service, SteeredService):
             arguments = sys.argv[1:] if arguments is None else arguments
-            reload = Reload(arguments, read, self.start_error, service)
-            handle_signals(reactor, service, lambda: hung_up(stream, reload))
+            then = self.at_hangup(service, read, arguments)
+            handle_signals(reactor, service, lambda: _hung_up(stream, then))
         return service
+
+    def at_hangup(
+        self, service: SteeredService, read: Any, arguments: Sequence[str]
+    ) -> Callable[[], None]:
+        """What SIGHUP makes the service do, beside what becomes of the log file.
+
+        ``read`` is what the command line, ``arguments``, gave at the start.
+        """
+        return Reload(arguments, read, self.start_error, service)
 
     def make_service(self, given: TwistdOptions) -> IService:
         """The service that ``twistd`` runs."""
@@ -127,7 +136,7 @@ class Program:
         )
 
 
-def hung_up(stream: LogStream | None, then: Callable[[], None]) -> None:
+def _hung_up(stream: LogStream | None, then: Callable[[], None]) -> None:
     """SIGHUP: begin the log file anew if it was moved away, then do what else there is to do."""
     if isinstance(stream, LogFile):
         try:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from twisted.application.service import IService
-
-from nsqtx.logs import LogStream, NsqLogObserver
-from nsqtx.program import MakeService, Program, TwistdOptions, hung_up
-from nsqtx.signals import handle_signals
+from nsqtx.program import MakeService, Program, TwistdOptions
 from nsqtx.tools.nsq_to_file.options import NsqToFileOptions, early_error, start_error
 from nsqtx.tools.tool import read_tool_options
 
@@ -30,18 +26,9 @@ class _NsqToFile(Program):
     def read(self, arguments: Sequence[str] | None) -> Any:
         return read_tool_options(self.options, self.name, arguments, self.start_error, early_error)
 
-    def _steered(
-        self,
-        make: MakeService,
-        options: Any,
-        reactor: Any,
-        observer: NsqLogObserver | None,
-        arguments: Sequence[str] | None,
-        stream: LogStream | None,
-    ) -> IService:
-        service: Any = make(options, reactor, observer)
-        handle_signals(reactor, service, lambda: hung_up(stream, service.hung_up))
-        return service  # type: ignore[no-any-return]
+    def at_hangup(self, service: Any, read: Any, arguments: Sequence[str]) -> Callable[[], None]:
+        close_files: Callable[[], None] = service.hung_up
+        return close_files
 
 
 PROGRAM = _NsqToFile("nsq_to_file", NsqToFileOptions, start_error, _load)
