@@ -61,7 +61,7 @@ class Figures:
     rate: float | None = None
     latencies: list[Latency] = attrs.field(factory=list)
     #: Of our nsqd: after how many attempts messages go to another topic (0: never), and how many
-    #: are on their way there.
+    #: were moved there since its start.
     max_attempts: int = 0
     dead_letter_topic: str = ""
     dead_letters: int = 0
@@ -90,8 +90,10 @@ class Figures:
         self.zone_local += other.zone_local
         self.region_local += other.region_local
         self.elsewhere += other.elsewhere
+        if not self.dead_letter_topic or (other.max_attempts and not self.max_attempts):
+            # That of a node with a limit comes before one where there is none any more.
+            self.dead_letter_topic = other.dead_letter_topic
         self.max_attempts = max(self.max_attempts, other.max_attempts)
-        self.dead_letter_topic = self.dead_letter_topic or other.dead_letter_topic
         self.dead_letters += other.dead_letters
         if other.rate is not None:
             self.rate = (self.rate or 0.0) + other.rate
