@@ -27,7 +27,7 @@ from nsqtx.nsqadmin.events import EventStreams
 from nsqtx.nsqadmin.forms import page_args
 from nsqtx.nsqadmin.graphs import Graph, Graphs
 from nsqtx.nsqadmin.login import Login
-from nsqtx.nsqadmin.notes import Notes
+from nsqtx.nsqadmin.notes import Note, Notes
 from nsqtx.nsqadmin.poller import Poller, SharedAnswers
 from nsqtx.nsqadmin.roles import Role, identity_of, may
 from nsqtx.nsqadmin.rows import Snapshot
@@ -148,9 +148,6 @@ class Pages:
         theme = read_cookie(request, THEME_COOKIE)
         session = identity is not None and bool(identity.session)
         snapshot = self.poller.snapshot
-        note = None
-        if b"note=" in request.query:
-            note = self.notes.find(page_args(request).get("note", ""))
         text = self._environment.get_template(template).render(
             layout="part.html" if part else "base.html",
             u=self.urls,
@@ -161,7 +158,7 @@ class Pages:
             token=self.tokens.issue(request, self.urls.home) if session else "",
             theme=theme if theme in THEMES else "auto",
             here=here,
-            note=note,
+            note=self._note(request),
             lookups=self.source.lookups,
             history=self.poller.history,
             poll_error=self.poller.error,
@@ -177,6 +174,14 @@ class Pages:
         request.set_header(b"Cache-Control", b"no-store")
         request.set_header(b"Content-Length", b"%d" % len(body))
         return body
+
+    def _note(self, request: ApiRequest) -> Note | None:
+        """What became of the action that led here. An address that is malformed has none: the page
+        that says so is made here, too."""
+        try:
+            return self.notes.find(page_args(request).get("note", ""))
+        except PageError:
+            return None
 
     def render_error(self, request: ApiRequest, error: PageError) -> bytes:
         """The page that stands for one that is not there."""

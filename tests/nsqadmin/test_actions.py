@@ -85,6 +85,22 @@ def test_what_was_done_is_said(new_admin: NewAdmin) -> None:
     assert "Paused topic" not in browser.get(target).text
 
 
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [
+        ("/?note=%zz", 400),
+        ("/?q=a;note=b", 400),
+        ("/topics/no?note=%", 404),
+        ("/nodes/no?note=x", 404),
+    ],
+)
+def test_a_note_that_is_none(new_admin: NewAdmin, target: str, status: int) -> None:
+    """The page is as it would be without, also where its address cannot be read."""
+    answer = Browser(new_admin()).get(target)
+    assert answer.status == status
+    assert elements(answer).first("h1").text in ("That makes no sense", "Not there")
+
+
 def test_redrive_takes_a_number(new_admin: NewAdmin) -> None:
     """Of messages, at most."""
     admin = new_admin()
