@@ -52,7 +52,7 @@ def add_action_routes(app: Klein) -> None:
             action=action,
             dangerous=action.do in DANGEROUS,
             form_token=pages.tokens.issue(request, pages.urls.home),
-            back=pages.urls.page("lookup") if action.do == "create" else _back(pages, action),
+            back=pages.urls.about(action),
             **_about(snapshot, action),
         )
 
@@ -69,7 +69,7 @@ def add_action_routes(app: Klein) -> None:
         try:
             done = await pages.source.act(request, action)
         except Refused as error:
-            raise PageError(502, str(error), hint="Back", link=_back(pages, action)) from None
+            raise PageError(502, str(error), hint="Back", link=pages.urls.about(action)) from None
         pages.shared.forget()
         await pages.poller.refresh()
         what = _named(action)
@@ -106,10 +106,6 @@ def _named(action: Action) -> str:
     if action.channel:
         return f"channel {action.channel} of topic {action.topic}"
     return f"topic {action.topic}"
-
-
-def _back(pages: Pages, action: Action) -> str:
-    return pages.urls.about(action)
 
 
 def _about(snapshot: Snapshot, action: Action) -> dict[str, object]:

@@ -59,7 +59,9 @@ class Urls:
         return f"{self.base}/theme?{_query(set=theme, next=back)}"
 
     def about(self, action: Action) -> str:
-        """The page of what an action is about."""
+        """The page of what an action is about; of what is to be created there is none yet."""
+        if action.do == "create":
+            return self.page("lookup")
         if action.do == "tombstone":
             return self.node(action.node)
         if action.channel:
@@ -68,8 +70,6 @@ class Urls:
 
     def after(self, action: Action) -> str:
         """Where one goes when it is done: not to what is gone."""
-        if action.do == "create":
-            return self.page("lookup")
         if action.do == "delete":
             return self.topic(action.topic) if action.channel else self.home
         return self.about(action)

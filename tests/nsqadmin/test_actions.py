@@ -145,15 +145,26 @@ def test_nonsense_is_refused(new_admin: NewAdmin, query: str) -> None:
     assert elements(answer)
 
 
-def test_a_refusal_is_said(new_admin: NewAdmin) -> None:
-    """502 with the reason of the cluster."""
+@pytest.mark.parametrize(
+    ("query", "back"),
+    [
+        ("do=pause&topic=orders", "/topics/orders"),
+        ("do=create&topic=new&channel=c", "/lookup"),
+        ("do=tombstone&topic=orders&node=10.0.0.1:4151", "/nodes/10.0.0.1%3A4151"),
+    ],
+)
+def test_a_refusal_is_said(new_admin: NewAdmin, query: str, back: str) -> None:
+    """502 with the reason of the cluster; the way back is that of the question."""
     admin = new_admin()
     browser = Browser(admin)
-    question = browser.get("/action?do=pause&topic=orders")
+    question = browser.get(f"/action?{query}")
+    assert elements(question).links()["Cancel"] == back
     admin.cluster.refusal = "failed to query any nsqlookupd"
     answer = browser.submit(question)
     assert answer.status == 502
-    assert "failed to query any nsqlookupd" in elements(answer).first("main").text
+    page = elements(answer)
+    assert "failed to query any nsqlookupd" in page.first("main").text
+    assert page.links()["Back"] == back
 
 
 @pytest.mark.parametrize("token", ["", "0" * 64, "ü", "00." + "0" * 64, "."])
