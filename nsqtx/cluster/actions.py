@@ -25,8 +25,18 @@ __all__ = ["ACTIONS", "ClusterActions"]
 #: who only look.
 PARALLEL_REDRIVES = 16
 
+_ON_TOPIC = {
+    "pause": NsqdClient.pause_topic,
+    "unpause": NsqdClient.unpause_topic,
+    "empty": NsqdClient.empty_topic,
+}
+_ON_CHANNEL = {
+    "pause": NsqdClient.pause_channel,
+    "unpause": NsqdClient.unpause_channel,
+    "empty": NsqdClient.empty_channel,
+}
 #: What can be done to a topic or a channel and is not its end.
-ACTIONS = ("pause", "unpause", "empty")
+ACTIONS = tuple(_ON_TOPIC)
 
 
 @attrs.frozen
@@ -72,22 +82,14 @@ class ClusterActions:
         )
 
     async def act_on_topic(self, topic: str, action: str) -> Gathered[None]:
-        """One of `ACTIONS`, on every node that has the topic."""
-
-        def act(nsqd: NsqdClient) -> Deferred[None]:
-            calls = {"pause": nsqd.pause_topic, "unpause": nsqd.unpause_topic}
-            return calls.get(action, nsqd.empty_topic)(topic)
-
-        return await self._tell_nsqds(topic, act)
+        """One of `ACTIONS`, on every node that has the topic. :raises KeyError: it is none."""
+        act = _ON_TOPIC[action]
+        return await self._tell_nsqds(topic, lambda nsqd: act(nsqd, topic))
 
     async def act_on_channel(self, topic: str, channel: str, action: str) -> Gathered[None]:
-        """One of `ACTIONS`, on every node that has the topic."""
-
-        def act(nsqd: NsqdClient) -> Deferred[None]:
-            calls = {"pause": nsqd.pause_channel, "unpause": nsqd.unpause_channel}
-            return calls.get(action, nsqd.empty_channel)(topic, channel)
-
-        return await self._tell_nsqds(topic, act)
+        """One of `ACTIONS`, on every node that has the topic. :raises KeyError: it is none."""
+        act = _ON_CHANNEL[action]
+        return await self._tell_nsqds(topic, lambda nsqd: act(nsqd, topic, channel))
 
     async def tombstone(self, topic: str, node: str) -> Gathered[None]:
         """Hide a node (its HTTP address) from a topic, then delete the topic there.

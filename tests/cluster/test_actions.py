@@ -103,6 +103,20 @@ def test_actions(action: str, is_done: Callable[[Topic | Channel], bool]) -> Non
     assert [is_done(channel) for channel in channels] == [True, False, True, False, False]
 
 
+@pytest.mark.parametrize("action", ["Pause", "puase", "delete", ""])
+def test_what_is_no_action(action: str) -> None:
+    """Nobody is told anything, least of all to drop messages."""
+    cluster = Cluster("t/c")
+    cluster.nsqds[0].node.broker.topics["t"].publish([b"x"])
+    for asking in (
+        cluster.actions.act_on_topic("t", action),
+        cluster.actions.act_on_channel("t", "c", action),
+    ):
+        assert isinstance(cluster.error(asking), KeyError)
+    assert cluster.net.asked == []
+    assert cluster.nsqds[0].node.broker.topics["t"].channels["c"].depth == 1
+
+
 def test_tombstone() -> None:
     """The node is hidden from the topic, which is then deleted there."""
     cluster = Cluster("t u", "t")
