@@ -183,15 +183,18 @@ class SharedAnswers:
         if key in self._asking:
             self._asking[key].append(waiting)
             return waiting
-        self._asking[key] = [waiting]
-        ask().addCallback(self._keep, key).addBoth(self._tell, key)
+        waiters = self._asking[key] = [waiting]
+        ask().addCallback(self._keep, key, waiters).addBoth(self._tell, key, waiters)
         return waiting
 
     def forget(self) -> None:
-        """Something was changed: ask again."""
+        """Something was changed: ask again. What was asked before is for those who wait alone."""
         self._answers.clear()
+        self._asking.clear()
 
-    def _keep(self, answer: Any, key: Hashable) -> Any:
+    def _keep(self, answer: Any, key: Hashable, waiters: list[Deferred[Any]]) -> Any:
+        if self._asking.get(key) is not waiters:
+            return answer
         now = self._clock.seconds()
         self._answers.pop(key, None)
         self._answers[key] = (now, answer)
@@ -202,6 +205,8 @@ class SharedAnswers:
             del self._answers[oldest]
         return answer
 
-    def _tell(self, result: Any, key: Hashable) -> None:
-        for each in self._asking.pop(key):
+    def _tell(self, result: Any, key: Hashable, waiters: list[Deferred[Any]]) -> None:
+        if self._asking.get(key) is waiters:
+            del self._asking[key]
+        for each in waiters:
             each.callback(result) if not isinstance(result, Failure) else each.errback(result)

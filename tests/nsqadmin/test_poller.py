@@ -126,3 +126,29 @@ def test_answers_are_shared() -> None:
     clock.advance(4)
     shared.get("a", ask)
     assert len(asking) == 4
+
+
+def test_what_was_asked_before_a_change_is_not_shared_after_it() -> None:
+    """Nor kept; who asked gets it all the same."""
+    clock = Clock()
+    clock.advance(100)
+    shared = SharedAnswers(clock, 5.0)
+    asking: list[Deferred[Any]] = []
+
+    def ask() -> Deferred[Any]:
+        asking.append(Deferred())
+        return asking[-1]
+
+    before: list[Any] = []
+    after: list[Any] = []
+    later: list[Any] = []
+    shared.get("a", ask).addCallback(before.append)
+    shared.forget()
+    shared.get("a", ask).addCallback(after.append)
+    assert len(asking) == 2
+    asking[0].callback("old")
+    assert (before, after) == (["old"], [])
+    asking[1].callback("new")
+    assert after == ["new"]
+    shared.get("a", ask).addCallback(later.append)
+    assert (later, len(asking)) == (["new"], 2)
