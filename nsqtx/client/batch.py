@@ -16,7 +16,6 @@ has deferred.
 from __future__ import annotations
 
 from collections.abc import Callable
-from inspect import iscoroutine
 from typing import Any, Protocol
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -26,6 +25,7 @@ from twisted.python.failure import Failure
 
 from nsqtx.client.errors import ConfigError
 from nsqtx.client.message import Message, Requeue
+from nsqtx.client.results import to_wait_for
 from nsqtx.client.stream import lost
 from nsqtx.connections import cancel
 
@@ -99,13 +99,11 @@ class Batches:
         if not batch:
             return
         try:
-            result = self._handle(batch)
+            result = to_wait_for(self._handle(batch))
         except Exception as error:  # noqa: BLE001
             self._failed(batch, error)
             return
-        if iscoroutine(result):
-            result = Deferred.fromCoroutine(result)
-        if isinstance(result, Deferred):
+        if result is not None:
             self._flushing.add(result)
             result.addCallbacks(
                 self._done, self._failed_later, (batch, result), {}, (batch, result)

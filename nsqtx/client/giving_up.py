@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from inspect import iscoroutine
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -11,6 +10,7 @@ from twisted.logger import Logger
 
 from nsqtx.client.errors import ConfigError
 from nsqtx.client.message import Message
+from nsqtx.client.results import to_wait_for
 from nsqtx.wire.names import valid_name
 
 __all__ = ["GivingUp"]
@@ -44,15 +44,15 @@ class GivingUp:
             id=message.id.decode(),
             attempts=message.attempts,
         )
-        result = None if self._hook is None else self._hook(message)
-        if self._topic or isinstance(result, Deferred) or iscoroutine(result):
-            return self._later(message, result)
+        hooked = None if self._hook is None else to_wait_for(self._hook(message))
+        if self._topic or hooked is not None:
+            return self._later(message, hooked)
         _forget(message)
         return None
 
-    async def _later(self, message: Message, result: Any) -> None:
-        if isinstance(result, Deferred) or iscoroutine(result):
-            await result
+    async def _later(self, message: Message, hooked: Deferred[Any] | None) -> None:
+        if hooked is not None:
+            await hooked
         if self._topic and not message.answered:
             await self._publish(message)
         _forget(message)

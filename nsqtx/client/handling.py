@@ -16,10 +16,8 @@ come is bounded by ``max_in_flight``.
 
 from __future__ import annotations
 
-from asyncio import isfuture
 from collections import deque
 from collections.abc import Callable
-from inspect import isasyncgen, iscoroutine, isgenerator
 from typing import Any, Protocol, runtime_checkable
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -30,6 +28,7 @@ from twisted.python.failure import Failure
 from nsqtx.client.config import ReaderConfig
 from nsqtx.client.events import GaveUp, OnEvent, TouchLimit
 from nsqtx.client.message import Message, Requeue
+from nsqtx.client.results import to_wait_for
 from nsqtx.client.source import Counts, Source
 from nsqtx.connections import cancel
 
@@ -56,20 +55,6 @@ class Collector(Protocol):
 
     def abandon(self) -> None:
         """Cancel what was begun."""
-
-
-def _deferred(result: Any) -> Deferred[Any] | None:
-    """What to wait for, if a handler has returned such a thing.
-
-    :raises TypeError: it has done nothing so far, and never will.
-    """
-    if isinstance(result, Deferred):
-        return result
-    if iscoroutine(result):
-        return Deferred.fromCoroutine(result)
-    if isgenerator(result) or isasyncgen(result):
-        raise TypeError("the handler is a generator: inlineCallbacks?")
-    return Deferred.fromFuture(result) if isfuture(result) else None
 
 
 def _has_ended(waiting: Deferred[Any]) -> bool:
@@ -156,7 +141,7 @@ class Handling:
             return
         if result is not None:
             try:
-                waiting = _deferred(result)
+                waiting = to_wait_for(result)
             except TypeError as error:
                 self._failed(message, error)
                 return

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -101,6 +103,32 @@ def test_a_batch_that_fails(late: bool, failures: Failures) -> None:
         assert failures.take() == ["no"]
         assert len(reading.told(HandlerFailed)) == 3
         assert reading.reader.stats().counts.failed == 3
+
+
+def test_a_batch_that_nobody_has_handled(failures: Failures) -> None:
+    """A generator has done nothing, and never will: its batch has failed."""
+
+    def handle(messages: list[Message]) -> Iterator[Message]:
+        yield from messages
+
+    with reading_of(handle, size=1) as reading:
+        reading.put(b"a")
+        assert reading.sent() == ["RDY 20", "RDY 0", "REQ 1 90000"]
+        assert failures.take() == ["the handler is a generator: inlineCallbacks?"]
+
+
+def test_a_future_of_asyncio() -> None:
+    """Is waited for, as with a handler of single messages."""
+    loop = asyncio.new_event_loop()
+    future: asyncio.Future[None] = loop.create_future()
+    with reading_of(Store(future), size=1) as reading:
+        reading.put(b"a")
+        assert reading.sent() == ["RDY 20"]
+        future.set_result(None)
+        loop.call_soon(loop.stop)
+        loop.run_forever()
+        assert reading.sent() == ["FIN 1"]
+    loop.close()
 
 
 def test_a_batch_to_be_delivered_again() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from twisted.internet.defer import Deferred, fail
 
@@ -92,6 +94,18 @@ def test_m3_a_dead_letter_that_is_refused(failures: Failures) -> None:
         reading.connection.message(b"x", attempts=2)
         assert reading.sent() == ["RDY 1", "RDY 0", "REQ 1 180000"]
         assert failures.take() == ["dead takes nothing"]
+
+
+def test_m3_a_hook_that_has_done_nothing(failures: Failures) -> None:
+    """M3: the message is requeued when the hook is a generator, which nobody runs."""
+
+    def generates(message: Message) -> Iterator[Message]:
+        yield message
+
+    with Reading(max_attempts=1, reader={"giving_up": generates}) as reading:
+        reading.connection.message(b"x", attempts=2)
+        assert reading.sent() == ["RDY 1", "RDY 0", "REQ 1 180000"]
+        assert failures.take() == ["the handler is a generator: inlineCallbacks?"]
 
 
 def test_m3_a_hook_may_answer_itself() -> None:
