@@ -9,7 +9,7 @@ from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import IPushProducer
 from zope.interface import implementer
 
-__all__ = ["BUFFER_SIZE", "Link", "send_now", "sends_now"]
+__all__ = ["BUFFER_SIZE", "Link", "prepare", "send_now", "sends_now"]
 
 #: What one read brings at most, and what may wait in the write buffer before a consumer is
 #: blocked. Twisted's 64 KiB cost a turn of the reactor for every 300 messages.
@@ -24,6 +24,17 @@ def sends_now(transport: Any) -> bool:
     """Whether `send_now` knows this transport: a socket of Twisted's, without TLS."""
     # Of the class: what wraps a transport, as TLS over a connection does, has all that it has.
     return hasattr(type(transport), "SEND_LIMIT") and not getattr(transport, "TLS", False)
+
+
+def prepare(transport: Any, read_size: int = BUFFER_SIZE) -> bool:
+    """Set the options of TCP, and what one read brings at most; whether it `sends_now`."""
+    if isinstance(transport.getPeer(), (IPv4Address, IPv6Address)):
+        transport.setTcpNoDelay(True)
+        transport.setTcpKeepAlive(True)
+    direct = sends_now(transport)
+    if direct:
+        transport.bufferSize = read_size
+    return direct
 
 
 def send_now(transport: Any, data: bytes) -> bytes:
@@ -69,13 +80,9 @@ class Link:
         transport = self.transport
         if self.on_released is None:
             self.on_released = transport.resumeProducing
-        if isinstance(transport.getPeer(), (IPv4Address, IPv6Address)):
-            transport.setTcpNoDelay(True)
-            transport.setTcpKeepAlive(True)
-        if sends_now(transport):
-            transport.bufferSize = self.buffer_size
+        self._direct = prepare(transport, self.buffer_size)
+        if self._direct:
             transport.SEND_LIMIT = SEND_SIZE
-            self._direct = True
         transport.registerProducer(self, True)
         self._registered = True
 

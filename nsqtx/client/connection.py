@@ -17,7 +17,6 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import (
@@ -42,7 +41,7 @@ from nsqtx.client.errors import (
 )
 from nsqtx.client.liveness import Liveness
 from nsqtx.connections import cancel
-from nsqtx.link import send_now, sends_now
+from nsqtx.link import prepare, send_now
 from nsqtx.wire.codecs import CodecError, Decoder, Encoder
 from nsqtx.wire.frames import FRAME_ERROR, FRAME_MESSAGE, FRAME_RESPONSE, HEADER_SIZE
 from nsqtx.wire.identify import Negotiated
@@ -63,8 +62,6 @@ _HARMLESS = frozenset(["E_FIN_FAILED", "E_REQ_FAILED", "E_TOUCH_FAILED"])
 _PIECE = 1024 * 1024
 #: What is sent alone, so that nsqd is at work on it while the next is made.
 _LARGE = 16 * 1024
-#: What one read may bring; Twisted's 64 KiB cost a turn of the reactor for every 300 messages.
-_READ_SIZE = 256 * 1024
 
 
 @implementer(IHandshakeListener, IPushProducer)
@@ -112,12 +109,7 @@ class NsqdConnection(Protocol):
 
     def connectionMade(self) -> None:
         transport = self.transport
-        if isinstance(transport.getPeer(), (IPv4Address, IPv6Address)):
-            transport.setTcpNoDelay(True)
-            transport.setTcpKeepAlive(True)
-        self._direct = sends_now(transport)
-        if self._direct:
-            transport.bufferSize = _READ_SIZE
+        self._direct = prepare(transport)
         transport.registerProducer(self, True)
         self._liveness = Liveness(
             transport,
