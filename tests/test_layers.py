@@ -39,7 +39,7 @@ ALLOWED = {
     "storage": "wire interfaces histogram",
     "web": "wire options durations histogram link listen",
     "cluster": "wire",
-    "client": "wire durations listen tls clienttls connections link cluster",
+    "client": "wire durations kinds listen tls clienttls connections link cluster",
     "testing": "wire client",
     "nsqd": "wire interfaces histogram options kinds durations descriptors listen connections link "
     "tls ports logs run program signals storage broker web cluster",

@@ -16,6 +16,7 @@ from attrs import field, frozen
 
 from nsqtx.client.errors import ConfigError
 from nsqtx.durations import MILLISECOND, SECOND, parse_duration
+from nsqtx.kinds import BOOL
 from nsqtx.version import __version__
 from nsqtx.wire.codecs import SNAPPY_AVAILABLE
 
@@ -329,9 +330,6 @@ _ALL_NAMES = {
     if "kind" in each.metadata
 } | {"backoff_strategy"}
 
-_TRUE = frozenset(["1", "t", "T", "true", "TRUE", "True"])
-_FALSE = frozenset(["0", "f", "F", "false", "FALSE", "False"])
-
 
 def _value(name: str, kind: str, text: str | None) -> Any:
     if kind == "switch":
@@ -359,8 +357,7 @@ def _time(text: str) -> float:
 
 
 def _switched(name: str, text: str | None) -> bool:
-    if text is None or text in _TRUE:
-        return True
-    if text in _FALSE:
-        return False
-    raise ConfigError(f"{name} is {text!r}: it must be true or false")
+    try:
+        return text is None or bool(BOOL.parse(text))
+    except ValueError:
+        raise ConfigError(f"{name} is {text!r}: it must be true or false") from None
