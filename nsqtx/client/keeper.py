@@ -1,13 +1,12 @@
 """Keeps one address connected: dial, handshake, stay until the end, again after a delay.
 
-Delays are exponential with full jitter (client 14.5, D8): a random part of 1, 2, 4 ... seconds, up
-to ``max_reconnect_delay``. A connection that held for longer than the delay now due sets it back.
+`nsqtx.client.redial` says how long each delay is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -18,22 +17,13 @@ from twisted.python.failure import Failure
 from nsqtx.client.connection import NsqdConnection
 from nsqtx.client.errors import ConnectError, NsqError
 from nsqtx.client.events import Connected, ConnectFailed, Disconnected, OnEvent
+from nsqtx.client.redial import Redial
 
-__all__ = ["Keeper", "Redial"]
+__all__ = ["Keeper"]
 
 T = TypeVar("T")
 
 log = Logger(namespace="nsqtx.client")
-
-
-class Redial(Protocol):
-    """How long to wait before an address is dialled again."""
-
-    def failed(self) -> float:
-        """A dial failed, or a connection ended; seconds until the next dial."""
-
-    def connected(self) -> None:
-        """A connection can be used."""
 
 
 class Keeper:

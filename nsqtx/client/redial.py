@@ -6,10 +6,10 @@ from random import Random
 
 from twisted.internet.interfaces import IReactorTime
 
-__all__ = ["FIRST_DELAY", "Redial"]
+__all__ = ["Redial"]
 
 #: The first delay is below this (seconds).
-FIRST_DELAY = 1.0
+_FIRST_DELAY = 1.0
 
 
 class Redial:
@@ -20,15 +20,12 @@ class Redial:
     delay that would be due now at most was a success, and delays begin anew.
     """
 
-    def __init__(
-        self, clock: IReactorTime, random: Random, max_delay: float, first: float = FIRST_DELAY
-    ) -> None:
+    def __init__(self, clock: IReactorTime, random: Random, max_delay: float) -> None:
         #: Failures in a row, connections included that did not hold.
         self.failures = 0
         self._clock = clock
         self._random = random
         self._max_delay = max_delay
-        self._first = first
         self._connected_at: float | None = None
 
     def connected(self) -> None:
@@ -46,4 +43,4 @@ class Redial:
 
     def _ceiling(self) -> float:
         # Beyond 2**64 no delay is of use, and a float has its end.
-        return min(self._max_delay, self._first * 2.0 ** min(self.failures, 64))
+        return min(self._max_delay, _FIRST_DELAY * 2.0 ** min(self.failures, 64))
