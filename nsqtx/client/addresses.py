@@ -33,7 +33,7 @@ from twisted.plugin import getPlugins
 from nsqtx.client.errors import ConfigError
 from nsqtx.listen import split_address
 
-__all__ = ["endpoint_for", "host_of", "listed", "valid_address"]
+__all__ = ["endpoint_for", "host_of", "is_host_and_port", "listed", "valid_address"]
 
 _HOST = re.compile(r"[0-9A-Za-z._:%-]{1,255}")
 _PORT = re.compile(r"[0-9]{1,5}")
@@ -46,6 +46,11 @@ def _place(address: str) -> tuple[str, int] | None:
     if _HOST.fullmatch(host) and _PORT.fullmatch(port) and 0 < int(port) < 65536:
         return host, int(port)
     return None
+
+
+def is_host_and_port(address: str) -> bool:
+    """Whether it is ``host:port``, and neither a path nor an endpoint string."""
+    return _place(address) is not None
 
 
 def _is_endpoint(address: str) -> bool:

@@ -13,7 +13,6 @@ nsqd is not named.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from random import Random
 from typing import Any, Protocol
@@ -25,6 +24,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from nsqtx.client.addresses import is_host_and_port
 from nsqtx.client.events import LookupRound, OnEvent
 from nsqtx.cluster.errors import ApiError
 from nsqtx.cluster.producers import Lookup, Producer
@@ -43,8 +43,6 @@ WATCH = 30.0
 CUT_PAUSE = 5.0
 #: More nsqd than one may name: each would be dialled.
 MOST_PRODUCERS = 10_000
-
-_HOST = re.compile("[0-9A-Za-z._:%-]{1,255}")
 
 
 class Lookupd(Protocol):
@@ -322,12 +320,12 @@ class Discovery:
     def _address(self, producer: Producer) -> str | None:
         if self._translate is not None:
             return self._translate(producer)
-        host, port = producer.broadcast_address, producer.tcp_port
+        address = producer.tcp_address
         # Whatever else it may be, it is no path or endpoint that we would connect to.
-        if not _HOST.fullmatch(host) or not 0 < port < 65536:
+        if not is_host_and_port(address):
             log.debug("{topic}: {producer} is nowhere", topic=self.topic, producer=producer)
             return None
-        return producer.tcp_address
+        return address
 
     def _watch_if_offered(self, asked: _Asked) -> None:
         offered = self._long_poll and asked.index is not None
