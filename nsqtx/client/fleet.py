@@ -116,11 +116,9 @@ class Fleet:
         if self._agent is None:
             self._agent = lookupd_agent(self._reactor, self._config)
         lookupd = lookupd_client(address, self._agent, self._reactor, self._config)
-        if not self._discovery.lookupds and self._running:
-            self._discovery.add(address, lookupd)
+        self._discovery.add(address, lookupd)
+        if self._running:
             self._discovery.start()
-        else:
-            self._discovery.add(address, lookupd)
 
     def remove_lookupd(self, address: str) -> None:
         """Ask it no more. Connections to what it named stay."""
