@@ -28,12 +28,11 @@ def lookupd_client(
 
     :raises ConfigError: it is no address, or there is no secret where one is to be sent.
     """
+    token = _token(config)
     try:
         return LookupdClient(
-            address, agent, reactor, timeout=config.lookupd_poll_timeout, token=_token(config)
+            address, agent, reactor, timeout=config.lookupd_poll_timeout, token=token
         )
-    except ConfigError:
-        raise
     except ValueError as error:
         raise ConfigError(f"{address!r} is no address of a nsqlookupd: {error}") from None
 
