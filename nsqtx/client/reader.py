@@ -360,12 +360,10 @@ class Reader(Service):
         ended = self.stats().counts
         self._handling.abandon()
         abandoned = self.stats().counts.requeued - ended.requeued
-        if self._sources:
-            await self._wait_all_gone().addTimeout(_FLUSH, self._reactor, lambda _, __: None)
+        await self._wait_all_gone().addTimeout(_FLUSH, self._reactor, lambda _, __: None)
         for connection in list(self._sources):
             connection.fail(NsqError("nsqd did not let go of it"))
-        if self._sources:
-            await self._wait_all_gone()
+        await self._wait_all_gone()
         self._handling.close()
         after = self.stats().counts
         self._report = DrainReport(
