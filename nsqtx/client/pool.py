@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred, gatherResults
 from nsqtx.client.config import WriterConfig
 from nsqtx.client.connection import NsqdConnection
 from nsqtx.client.errors import NsqError
-from nsqtx.client.events import ConnectFailed, Disconnected, Event, OnEvent
+from nsqtx.client.events import ConnectFailed, Event, OnEvent
 from nsqtx.client.handshake import connect
 from nsqtx.client.keeper import Keeper
 from nsqtx.client.redial import Redial
@@ -187,7 +187,7 @@ class Pool:
             self._ready.remove(nsqd)
 
         def tell(event: Event) -> None:
-            if isinstance(event, (ConnectFailed, Disconnected)):
+            if isinstance(event, ConnectFailed):
                 nsqd.trouble = event.reason
             self._tell(event)
 
