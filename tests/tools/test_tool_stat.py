@@ -141,7 +141,8 @@ class Screen:
     def __init__(self) -> None:
         self.out = io.StringIO()
         console = Console(file=self.out, force_terminal=True, width=160, color_system=None)
-        self.table = LiveTable(console, "t / c", 2.0)
+        self.clock = Clock()
+        self.table = LiveTable(console, "t / c", self.clock.seconds)
 
     def drawn(self) -> str:
         """What came since the last time."""
@@ -159,14 +160,30 @@ def test_the_live_table() -> None:
     assert "t / c" in drawn
     assert "1000" in drawn
     assert "all" not in drawn
+    screen.clock.advance(2.0)
     screen.table.show({"a:1": Figures(depth=8, messages=1100), "b:[x]": Figures(messages=5)})
     (both,) = [line for line in screen.drawn().splitlines() if "all" in line]
     assert both.split()[1] == "50"
     assert "1105" in both
     assert screen.table.trouble("gone [/bold]")
     assert "gone [/bold]" in screen.drawn()
+    screen.clock.advance(2.0)
     screen.table.show({"a:1": Figures()})
     assert "gone" not in screen.drawn()
+    screen.table.close()
+
+
+def test_rates_after_a_poll_that_failed() -> None:
+    """They are for all the time since the last one that did not."""
+    screen = Screen()
+    screen.table.show({"a:1": Figures(messages=1000)})
+    screen.clock.advance(2.0)
+    screen.table.trouble("gone")
+    screen.clock.advance(2.0)
+    screen.drawn()
+    screen.table.show({"a:1": Figures(messages=1100)})
+    (line,) = [line for line in screen.drawn().splitlines() if "a:1" in line]
+    assert line.split()[1:3] == ["25", "25"]
     screen.table.close()
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from math import inf
 
 from rich.console import Console
 from rich.live import Live
@@ -30,12 +31,16 @@ _COLUMNS = [
 
 
 class LiveTable:
-    """Draws a line for each nsqd, and one for all together."""
+    """Draws a line for each nsqd, and one for all together. ``clock`` gives seconds.
 
-    def __init__(self, console: Console, title: str, seconds: float) -> None:
+    Rates are for the time since there were figures last, which may be several polls ago.
+    """
+
+    def __init__(self, console: Console, title: str, clock: Callable[[], float]) -> None:
         self._title = title
-        self._seconds = seconds
+        self._clock = clock
         self._before: Mapping[str, Figures] = {}
+        self._at = -inf
         self._trouble = ""
         # Drawn by us alone: rich's own refreshing is a thread.
         self._live = Live(console=console, auto_refresh=False)
@@ -43,39 +48,37 @@ class LiveTable:
 
     def show(self, nodes: Mapping[str, Figures]) -> None:
         """These are the figures now, by nsqd."""
-        before = self._before or nodes
-        self._before = nodes
+        before, at = self._before, self._at
+        self._before, self._at = nodes, self._clock()
         self._trouble = ""
-        self._draw(before)
+        self._draw(before, self._at - at)
 
     def trouble(self, text: str) -> bool:
         """Whether to go on although this went wrong: it is shown, and the next poll may do."""
         self._trouble = text
-        self._draw(self._before)
+        self._draw(self._before, inf)
         return True
 
     def close(self) -> None:
         """Leave the last table on the terminal."""
         self._live.stop()
 
-    def _draw(self, before: Mapping[str, Figures]) -> None:
-        self._live.update(self._table(before), refresh=True)
+    def _draw(self, before: Mapping[str, Figures], seconds: float) -> None:
+        self._live.update(self._table(before, seconds), refresh=True)
 
-    def _table(self, before: Mapping[str, Figures]) -> Table:
+    def _table(self, before: Mapping[str, Figures], seconds: float) -> Table:
         caption = Text(self._trouble, style="bold red") if self._trouble else None
         table = Table(title=Text(self._title), caption=caption, box=None, padding=(0, 0, 0, 1))
         table.add_column("nsqd", no_wrap=True)
         for name in _COLUMNS:
             table.add_column(name, justify="right", no_wrap=True, min_width=len(name))
-        told = reports(before, self._before, self._seconds)
+        told = reports(before, self._before, seconds)
         for name in sorted(told):
             table.add_row(Text(name), *_cells(told[name]))
         if len(told) > 1:
             total = Figures.sum(self._before.values())
             same = [before.get(name, each) for name, each in self._before.items()]
-            table.add_row(
-                "all", *_cells(report(Figures.sum(same), total, self._seconds)), style="bold"
-            )
+            table.add_row("all", *_cells(report(Figures.sum(same), total, seconds)), style="bold")
         return table
 
 

@@ -83,7 +83,6 @@ class NsqStatService(Service):
     def _make_display(self) -> Any:
         """A live table on a terminal, where there is the library for it; else lines."""
         options = self._options
-        seconds = options.interval / SECOND
         if is_terminal(STDOUT):
             try:
                 from rich.console import Console
@@ -92,8 +91,9 @@ class NsqStatService(Service):
             except ImportError:
                 pass
             else:
-                return LiveTable(Console(), f"{options.topic} / {options.channel}", seconds)
-        return Columns(_write, seconds)
+                title = f"{options.topic} / {options.channel}"
+                return LiveTable(Console(), title, self._reactor.seconds)
+        return Columns(_write, options.interval / SECOND)
 
     def _failed(self, failure: Failure) -> None:
         if failure.check(CancelledError):
