@@ -92,10 +92,11 @@ def answer(done: bool, id: bytes) -> tuple[bytes, bytes, bytes]:
 
 def archive(path: Path) -> Handle:
     """Write every event to a file before saying FIN."""
-    file = path.open("ab", buffering=0)
+    file = path.open("ab")
 
     def handle(body: bytes) -> bool:
         file.write(body + b"\n")
+        file.flush()
         return True
 
     return handle

@@ -4,7 +4,7 @@
 
 An fsync costs as much for five hundred messages as for one. So messages are collected: until there
 are 500, or for a second, or until nsqd gives no more before it gets answers. If writing fails, all
-of a batch come again; lines that were written then are there twice.
+of a batch come again; after a crash, lines that were written then are there twice.
 """
 
 from __future__ import annotations
@@ -36,8 +36,16 @@ class Archive:
         await self._lock.run(deferToThread, self._write, lines)
 
     def _write(self, lines: bytes) -> None:
-        self._file.write(lines)
-        os.fsync(self._file.fileno())
+        size = os.fstat(self._file.fileno()).st_size
+        left = memoryview(lines)
+        try:
+            while left:
+                left = left[self._file.write(left) :]
+            os.fsync(self._file.fileno())
+        except OSError:
+            # A disk that is full takes a part, which must not become the start of another line.
+            self._file.truncate(size)
+            raise
 
 
 async def archive(reactor: Any, options: argparse.Namespace) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import resource
+import runpy
 import sqlite3
 import subprocess
 import sys
@@ -97,3 +99,20 @@ def test_orders_and_caches(tmp_path: Path) -> None:
         for process in [*running, teller]:
             assert process.stdout is not None
             process.stdout.close()
+
+
+def test_an_archive_on_a_full_disk(tmp_path: Path) -> None:
+    """What fits in part is an error, and is taken out again: no line begins with half of one."""
+    file = tmp_path / "orders.log"
+    archive = runpy.run_path(str(EXAMPLES / "archiver.py"))["Archive"](file)
+    archive._write(b"one\n")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            archive._write(b"x" * (2 << 20))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    archive._write(b"two\n")
+    archive._file.close()
+    assert file.read_bytes() == b"one\ntwo\n"
