@@ -26,7 +26,6 @@ class Faults:
         self._weights = list(weights.values())
         self._every = every
         self._active = True
-        self._cut_when_killed: set[str] = set()
         self._next()
 
     def _next(self) -> None:
