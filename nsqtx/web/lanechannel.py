@@ -163,7 +163,7 @@ class LaneChannel(ApiChannel):
     def _answered(self, out: list[bytes]) -> bool:
         """Send answers; whether the connection goes on."""
         data = out[0] if len(out) == 1 else b"".join(out)
-        if self._sends_now:
+        if data and self._sends_now:
             data = send_now(self.transport, data)
         if data:
             self.transport.write(data)
