@@ -93,7 +93,3 @@ class RoomyFactory:
     def buildProtocol(self, address: Any) -> Any:
         """The protocol of a connection; None closes it."""
         return self._factory.buildProtocol(address) if self._room.has_one_more() else None
-
-    def logPrefix(self) -> str:
-        """What Twisted calls it."""
-        return type(self._factory).__name__

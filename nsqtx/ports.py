@@ -36,7 +36,9 @@ class Ports:
 
         :raises ListenError: the address cannot be listened on.
         """
-        port = listen(self._reactor, address, RoomyFactory(factory, self._room), unix)
+        port: Any = listen(self._reactor, address, factory, unix)
+        # At the port itself: what ``haproxy:`` puts before a factory cannot be refused by it.
+        port.factory = RoomyFactory(port.factory, self._room)
         self._open.append((kind, port))
         return port_number(port)
 

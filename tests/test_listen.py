@@ -15,6 +15,7 @@ from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.interfaces import IAddress, IListeningPort
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.selectreactor import SelectReactor
+from twisted.logger import LogLevel, capturedLogs
 
 from nsqtx.listen import (
     BACKLOG,
@@ -25,6 +26,8 @@ from nsqtx.listen import (
     remote_address,
     split_address,
 )
+from nsqtx.ports import Ports
+from tests.support.descriptors import FakeDescriptors
 
 
 class OwnReactor:
@@ -265,3 +268,18 @@ def test_a_path_that_cannot_be_made(own: OwnReactor, address: str, reason: str) 
 def test_remote_address(address: IAddress, text: str) -> None:
     """Peers are written as NSQ does, also IPv4 ones of a socket that takes both."""
     assert remote_address(address)[1] == text
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["127.0.0.1:0", "tcp:0:interface=127.0.0.1", "haproxy:tcp:0:interface=127.0.0.1"],
+)
+def test_no_room(own: OwnReactor, address: str) -> None:
+    """Without room a connection is closed at once, whatever stands between port and factory."""
+    descriptors = FakeDescriptors(100, 90)
+    ports = Ports(own.reactor, descriptors, 40)
+    number = ports.listen("TCP", address, own.factory)
+    with capturedLogs() as events:
+        assert own.greeting(socket.AF_INET, ("127.0.0.1", number)) == b""
+    assert [event["log_level"] for event in events if "log_level" in event] == [LogLevel.warn]
+    ports.drop()
