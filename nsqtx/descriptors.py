@@ -7,6 +7,7 @@ connections that would take those are refused: they are accepted and closed.
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 from typing import Any
@@ -34,11 +35,13 @@ class Descriptors:
         return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
     def lowest_free(self) -> int:
-        """The next that will be given out, which is never more than how many there are."""
+        """The next that will be given out, which is never more than how many there are; 0 where
+        that cannot be found out."""
         try:
             descriptor = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:
-            return self.limit()
+        except OSError as error:
+            # In a chroot there may be no such file, which is no reason to refuse everybody.
+            return self.limit() if error.errno in (errno.EMFILE, errno.ENFILE) else 0
         os.close(descriptor)
         return descriptor
 

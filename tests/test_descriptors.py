@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 import pytest
@@ -22,6 +23,21 @@ def test_those_of_this_process() -> None:
     assert descriptors.lowest_free() > free
     os.close(descriptor)
     assert descriptors.limit() > free
+
+
+@pytest.mark.parametrize(
+    ("number", "room"), [(errno.EMFILE, False), (errno.ENFILE, False), (errno.ENOENT, True)]
+)
+def test_when_nothing_can_be_opened(
+    monkeypatch: pytest.MonkeyPatch, number: int, room: bool
+) -> None:
+    """Without descriptors nobody is let in; without /dev/null, as in a chroot, everybody is."""
+
+    def refuse(path: str, flags: int) -> int:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "open", refuse)
+    assert Room(Clock(), Descriptors(), 40).has_one_more() == room
 
 
 @pytest.mark.parametrize(
