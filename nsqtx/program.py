@@ -24,7 +24,6 @@ from twisted.python.logfile import LogFile
 
 from nsqtx.logs import LogStream, NsqLogObserver, install
 from nsqtx.options import usage
-from nsqtx.reactor import install_if_possible
 from nsqtx.reload import Reload
 from nsqtx.run import (
     TwistdService,
@@ -79,6 +78,9 @@ class Program:
         :raises SystemExit: it does not come to that (`read`).
         """
         options = self.read(arguments)
+        # Not at the top, for the same reason as `load`: it brings all of Twisted's transports.
+        from nsqtx.reactor import install_if_possible
+
         install_if_possible()
         reactor, make = self.load()
         raise_file_limit()
