@@ -25,7 +25,7 @@ from nsqtx.storage.layout import ROOT, encode_topic
 from nsqtx.storage.reader import LogReader
 from nsqtx.storage.segments import Segments
 from nsqtx.storage.slots import Slots
-from nsqtx.storage.syncs import SyncJob, Syncs
+from nsqtx.storage.syncs import SyncJob, Syncs, sync_file
 from nsqtx.storage.unwritten import Unwritten
 from nsqtx.storage.volume import Volume
 from nsqtx.storage.writer import STEP, LogWriter
@@ -99,16 +99,14 @@ class TopicLog:
         """
         volume = self._volume
         self._slots.rewrite()
-        checkpoint = self._slots.begin_sync()
         paths = [segment.path for segment in self._segments.all]
+        checkpoint = self._slots.begin_sync()
+        if checkpoint is not None:
+            paths.append(checkpoint)
         path = self._directory.path
         try:
-            for path in (*paths, *([checkpoint] if checkpoint else [])):
-                file = volume.files.open(path)
-                try:
-                    file.datasync()
-                finally:
-                    file.close()
+            for path in paths:
+                sync_file(volume.files, path)
             path = self._directory.path
             volume.files.sync_directory(path)
         except OSError as error:

@@ -12,9 +12,18 @@ from nsqtx.interfaces import IFiles, StorageError
 from nsqtx.storage.segment import Segment
 from nsqtx.storage.volume import InThread
 
-__all__ = ["SyncJob", "Syncs"]
+__all__ = ["SyncJob", "Syncs", "sync_file"]
 
 _Done = Callable[[StorageError | None], None]
+
+
+def sync_file(files: IFiles, path: str) -> None:
+    """Sync a file that is not open. OSError passes through."""
+    file = files.open(path)
+    try:
+        file.datasync()
+    finally:
+        file.close()
 
 
 @attrs.define(eq=False)
@@ -49,11 +58,7 @@ class SyncJob:
                 raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
         if self.slot is not None:
             self.path = self.slot
-            file = self.files.open(self.slot)
-            try:
-                file.datasync()
-            finally:
-                file.close()
+            sync_file(self.files, self.slot)
         for directory in self.directories:
             self.path = directory
             self.files.sync_directory(directory)
