@@ -15,7 +15,7 @@ from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from zope.interface import implementer
 
-from nsqtx.tls import TlsError, error_text
+from nsqtx.tls import TlsError, error_text, read_file
 
 __all__ = ["ClientTls"]
 
@@ -88,11 +88,9 @@ class _Unverified:
 
 
 def _load(path: str, parse: Callable[[bytes], T]) -> T:
+    data = read_file(path)
     try:
-        with open(path, "rb") as file:
-            return parse(file.read())
-    except OSError as error:
-        raise TlsError(f"open {path}: {str(error.strerror).lower()}") from None
+        return parse(data)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise TlsError(f"{path}: it is no usable PEM: {error}") from None
 

@@ -30,6 +30,7 @@ __all__ = [
     "cipher_suite",
     "common_name",
     "error_text",
+    "read_file",
     "version_name",
 ]
 
@@ -139,7 +140,7 @@ def _signatures(paths: tuple[str, ...]) -> list[tuple[int, int, int] | None]:
 
 
 def _make_context(settings: TlsSettings) -> SSL.Context:
-    contents = {path: _read(path) for path in settings.files}
+    contents = {path: read_file(path) for path in settings.files}
     context = SSL.Context(SSL.TLS_METHOD)
     _set_policy(context, settings)
     path = settings.cert
@@ -163,8 +164,11 @@ def _make_context(settings: TlsSettings) -> SSL.Context:
     return context
 
 
-def _read(path: str) -> bytes:
-    """A file. OpenSSL's own words for one that cannot be read do not say which."""
+def read_file(path: str) -> bytes:
+    """A file. OpenSSL's own words for one that cannot be read do not say which.
+
+    :raises TlsError: it cannot be read.
+    """
     try:
         with open(path, "rb") as file:
             return file.read()
