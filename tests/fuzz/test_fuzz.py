@@ -13,7 +13,6 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
-from twisted.internet.testing import StringTransport
 
 from nsqtx.client.config import ClientConfig
 from nsqtx.client.connection import NsqdConnection
@@ -24,20 +23,11 @@ from nsqtx.nsqlookupd import options as nsqlookupd_options
 from nsqtx.options import ConfigError, read_file, read_options
 from nsqtx.storage.metadata import MetadataError, read_metadata
 from tests.support.disk import SimulatedDisk
+from tests.support.http import TcpTransport
 from tests.support.logged import Logged
 from tests.support.storage import Now, append, everything, make_state, make_store
 
 FEW = settings(max_examples=60)
-
-
-class Transport(StringTransport):
-    """With what the code sets on TCP."""
-
-    def setTcpNoDelay(self, enabled: bool) -> None:
-        """Nothing to do."""
-
-    def setTcpKeepAlive(self, enabled: bool) -> None:
-        """Nothing to do."""
 
 
 def frame(kind: int, data: bytes) -> bytes:
@@ -70,7 +60,7 @@ def test_a_client_takes_any_bytes_for_frames(
     )
     results: list[object] = []
     with Logged() as logged:
-        connection.makeConnection(Transport())
+        connection.makeConnection(TcpTransport())
         if subscribed:
             connection.handshaken()
             connection.on_messages = lambda messages: None
@@ -93,7 +83,7 @@ def test_nsqd_takes_any_bytes_for_answers_of_nsqlookupd(data: list[bytes]) -> No
     results: list[object] = []
     connection = LookupConnection(clock, 1000)
     with Logged() as logged:
-        connection.makeConnection(Transport())
+        connection.makeConnection(TcpTransport())
         asked: Deferred[Any] = connection.ask(b"IDENTIFY\n")
         asked.addBoth(results.append)
         for piece in data:
