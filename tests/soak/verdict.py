@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import linear_regression, median_high
 
 import attrs
 
-from tests.soak.vitals import Vitals, median, slope
+from tests.soak.vitals import Vitals
 
 __all__ = ["Sample", "faults_of", "figures_of"]
 
@@ -39,7 +40,7 @@ def memory_slope(samples: Sequence[Sample], name: str) -> float:
     """Bytes per minute, after the warm-up."""
     later = warm(samples)
     minutes = [sample.time / 60 for sample in later]
-    return slope(minutes, [sample.processes[name].rss for sample in later])
+    return linear_regression(minutes, [sample.processes[name].rss for sample in later]).slope
 
 
 def faults_of(samples: Sequence[Sample]) -> list[str]:
@@ -80,7 +81,7 @@ def figures_of(samples: Sequence[Sample]) -> list[tuple[str, str]]:
         rows.append(
             (
                 name,
-                f"RSS {rss[0]:.1f} to {rss[-1]:.1f} MiB (median {median(rss):.1f}, "
+                f"RSS {rss[0]:.1f} to {rss[-1]:.1f} MiB (median {median_high(rss):.1f}, "
                 f"largest {max(rss):.1f}), {grows:+.1f} KiB a minute; "
                 f"{min(fds)} to {max(fds)} descriptors; {share:.1%} of a core",
             )

@@ -1,14 +1,13 @@
-"""What a process uses, read from /proc, and how that changes with time."""
+"""What a process uses, read from /proc."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 import attrs
 
-__all__ = ["Vitals", "disk_use", "median", "slope", "vitals"]
+__all__ = ["Vitals", "disk_use", "vitals"]
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _TICK = os.sysconf("SC_CLK_TCK")
@@ -47,17 +46,3 @@ def disk_use(path: Path) -> int:
         except FileNotFoundError:
             pass
     return total
-
-
-def median(values: Sequence[float]) -> float:
-    """The middle one."""
-    return sorted(values)[len(values) // 2]
-
-
-def slope(times: Sequence[float], values: Sequence[float]) -> float:
-    """How much the values grow per unit of time, by least squares."""
-    middle = sum(times) / len(times)
-    mean = sum(values) / len(values)
-    spread = sum((time - middle) ** 2 for time in times)
-    rise = sum((time - middle) * (value - mean) for time, value in zip(times, values, strict=True))
-    return rise / spread if spread else 0.0
