@@ -10,28 +10,20 @@ from typing import Any
 
 import pytest
 from OpenSSL import SSL
-from twisted.internet.address import IPv4Address
-from twisted.internet.task import Clock
 
-from nsqtx.broker.broker import Broker, Settings
 from nsqtx.connections import LINGER
-from nsqtx.nsqd.node import Node
-from nsqtx.nsqd.options import NsqdOptions
-from nsqtx.nsqd.protocol import NsqdFactory
 from nsqtx.nsqd.upgrade import HANDSHAKE_TIMEOUT
-from nsqtx.tls import ServerTls, TlsSettings
 from nsqtx.wire.codecs import Decoder, Encoder, make_deflate, make_snappy
 from tests.support.certificates import authority
-from tests.support.lists import ListStore
 from tests.support.tlsclient import TlsClient, client_context
 from tests.support.upgradepeer import (
     HEARTBEAT,
     OK,
     PUB,
     Peer,
-    SocketTransport,
     frame,
     identify,
+    open_peer,
     sized,
 )
 
@@ -51,23 +43,7 @@ Connect = Callable[..., Peer]
 @pytest.fixture
 def connect(certificates: Path) -> Connect:
     def connect(must_commit: bool = False, client_auth: str = "", **options: Any) -> Peer:
-        clock = Clock()
-        clock.advance(1_700_000_000)
-        store = ListStore(must_commit=must_commit)
-        broker = Broker(store, clock.seconds, Settings())
-        node = Node(NsqdOptions(**options), broker, clock, clock.seconds())
-        node.tls = ServerTls(
-            TlsSettings(
-                cert=str(certificates / "server.pem"),
-                key=str(certificates / "server.key"),
-                client_auth=client_auth,
-            )
-        )
-        protocol = NsqdFactory(node).buildProtocol(None)
-        transport = SocketTransport(peerAddress=IPv4Address("TCP", "1.2.3.4", 5))
-        protocol.makeConnection(transport)
-        protocol.dataReceived(b"  V2")
-        return Peer(clock, node, store, protocol, transport)
+        return open_peer(certificates, must_commit, client_auth, **options)
 
     return connect
 

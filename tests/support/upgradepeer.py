@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import attrs
+from twisted.internet.address import IPv4Address
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 
+from nsqtx.broker.broker import Broker, Settings
 from nsqtx.nsqd.node import Node
-from nsqtx.nsqd.protocol import NsqdProtocol
+from nsqtx.nsqd.options import NsqdOptions
+from nsqtx.nsqd.protocol import NsqdFactory, NsqdProtocol
+from nsqtx.tls import ServerTls, TlsSettings
 from tests.support.lists import ListStore
 from tests.support.tlsclient import TlsClient
 
-__all__ = ["HEARTBEAT", "OK", "PUB", "Peer", "SocketTransport", "frame", "identify", "sized"]
+__all__ = [
+    "HEARTBEAT",
+    "OK",
+    "PUB",
+    "Peer",
+    "SocketTransport",
+    "frame",
+    "identify",
+    "open_peer",
+    "sized",
+]
 
 
 class SocketTransport(StringTransport):
@@ -94,3 +109,26 @@ class Peer:
         answer = client.feed(self.send(data))
         self.clock.advance(0)
         return answer + client.feed(self.transport.take())
+
+
+def open_peer(
+    certificates: Path, must_commit: bool = False, client_auth: str = "", **options: Any
+) -> Peer:
+    """A new nsqd with the certificate ``server`` in that folder, and a connection to it."""
+    clock = Clock()
+    clock.advance(1_700_000_000)
+    store = ListStore(must_commit=must_commit)
+    broker = Broker(store, clock.seconds, Settings())
+    node = Node(NsqdOptions(**options), broker, clock, clock.seconds())
+    node.tls = ServerTls(
+        TlsSettings(
+            cert=str(certificates / "server.pem"),
+            key=str(certificates / "server.key"),
+            client_auth=client_auth,
+        )
+    )
+    protocol = NsqdFactory(node).buildProtocol(None)
+    transport = SocketTransport(peerAddress=IPv4Address("TCP", "1.2.3.4", 5))
+    protocol.makeConnection(transport)
+    protocol.dataReceived(b"  V2")
+    return Peer(clock, node, store, protocol, transport)
