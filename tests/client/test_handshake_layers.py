@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from twisted.internet.error import ConnectionLost
+from twisted.internet.protocol import Factory
 from twisted.internet.ssl import Certificate, optionsForClientTLS
 from twisted.internet.testing import MemoryReactorClock
 from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
@@ -45,7 +46,7 @@ class TlsTransport(SocketTransport):
         (self.tls or self.network).write(data)
 
     def startTLS(self, options: Any) -> None:
-        factory = TLSMemoryBIOFactory(options, True, None, clock=self._reactor)
+        factory = TLSMemoryBIOFactory(options, True, Factory(), clock=self._reactor)
         self.tls = TLSMemoryBIOProtocol(factory, self.protocol, False)
         self.tls.makeConnection(self.network)
 
@@ -109,7 +110,8 @@ class Wire:
 def test_h4_compression_inside_tls(certificates: Path, codec: str) -> None:
     """OK comes after each layer, SUB and all that follows go inside both."""
     peer = open_peer(certificates)
-    wire = Wire(peer, **{codec: True})
+    chosen: dict[str, Any] = {codec: True}
+    wire = Wire(peer, **chosen)
     negotiated = wire.connection.negotiated
     assert (negotiated.tls_v1, getattr(negotiated, codec)) == (True, True)
     assert list(peer.node.broker.topics["t"].channels) == ["c"]
@@ -121,7 +123,7 @@ def test_h4_compression_inside_tls(certificates: Path, codec: str) -> None:
     answer = wire.connection.request(b"PUB t\n" + len(body).to_bytes(4, "big") + body)
     wire.connection.send(b"RDY 1\n")
     wire.pump()
-    assert answer.result == b"OK"  # type: ignore[attr-defined]
+    assert answer.result == b"OK"
     assert [data[26:] for data in received] == [body]
     assert body[:20] not in wire.sent
     wire.lose()
