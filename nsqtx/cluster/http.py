@@ -29,6 +29,7 @@ from zope.interface import implementer
 
 from nsqtx.cluster.errors import ApiError
 from nsqtx.cluster.reading import read
+from nsqtx.cluster.urls import place_text
 from nsqtx.wire import gojson
 
 __all__ = [
@@ -380,6 +381,5 @@ def https_port(body: bytes) -> int:
 def at_https(url: str, port: int) -> str:
     """The same at that port by HTTPS."""
     parts = urlsplit(url)
-    host = parts.hostname or ""
-    host = f"[{host}]" if ":" in host else host
-    return urlunsplit(("https", f"{host}:{port}", parts.path, parts.query, ""))
+    place = place_text(parts.hostname or "", port)
+    return urlunsplit(("https", place, parts.path, parts.query, ""))

@@ -5,13 +5,9 @@ from __future__ import annotations
 import attrs
 
 from nsqtx.cluster.reading import parts
+from nsqtx.cluster.urls import place_text
 
-__all__ = ["Info", "Lookup", "NodeEntry", "Producer", "place"]
-
-
-def place(host: str, port: int) -> str:
-    """``host:port``, IPv6 in brackets."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+__all__ = ["Info", "Lookup", "NodeEntry", "Producer"]
 
 
 @attrs.define
@@ -36,12 +32,12 @@ class Producer:
     @property
     def tcp_address(self) -> str:
         """Where consumers connect: ``host:port``."""
-        return place(self.broadcast_address, self.tcp_port)
+        return place_text(self.broadcast_address, self.tcp_port)
 
     @property
     def http_address(self) -> str:
         """Where it answers HTTP: ``host:port``."""
-        return place(self.broadcast_address, self.http_port)
+        return place_text(self.broadcast_address, self.http_port)
 
 
 @attrs.define

@@ -15,7 +15,12 @@ from urllib.parse import quote_plus, unquote, urlsplit
 
 import attrs
 
-__all__ = ["DaemonUrl", "query_text"]
+__all__ = ["DaemonUrl", "place_text", "query_text"]
+
+
+def place_text(host: str, port: int) -> str:
+    """``host:port``, IPv6 in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def query_text(fields: Mapping[str, str]) -> str:
@@ -60,12 +65,11 @@ class DaemonUrl:
         if port is None:
             usual = 443 if parts.scheme == "https" else 80
             port = usual if is_url else default_port
-        place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         authorization = ""
         if parts.username is not None:
             pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
             authorization = "Basic " + b64encode(pair.encode()).decode("ascii")
-        root = f"{parts.scheme}://{place}"
+        root = f"{parts.scheme}://{place_text(host, port)}"
         return cls(root, host, port, parts.path.rstrip("/"), parts.query, authorization)
 
     def at(self, path: str, query: str = "") -> str:

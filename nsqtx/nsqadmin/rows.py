@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator
 
 import attrs
 
+from nsqtx.cluster.urls import place_text
+
 __all__ = [
     "ChannelRow",
     "ClientRow",
@@ -176,9 +178,7 @@ class NodeRow:
     @property
     def name(self) -> str:
         """``hostname:port``, as people know it."""
-        host = self.hostname or self.broadcast_address
-        host = f"[{host}]" if ":" in host else host
-        return f"{host}:{self.http_port}"
+        return place_text(self.hostname or self.broadcast_address, self.http_port)
 
     @property
     def differs(self) -> bool:
