@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from klein import Klein
 from twisted.logger import Logger
 
-from nsqtx.cluster.gathering import ClusterError
+from nsqtx.cluster.gathering import ClusterError, Gathered
 from nsqtx.cluster.view import NoSuch
 from nsqtx.nsqadmin.api_json import channel_json, counter_json, node_json, topic_json
 from nsqtx.web.api import ApiError, v1
@@ -109,9 +109,8 @@ def add_read_routes(app: Klein) -> None:
     async def counter(api: AdminApi, _request: ApiRequest) -> dict[str, Any]:
         nodes = await api.admin.view.nodes()
         stats = await api.admin.view.stats(nodes.value)
-        found = nodes.warnings + stats.warnings
-        message = "WARNING: " + "; ".join(found) if found else ""
-        return {"stats": counter_json(stats.value), "message": message}
+        found = Gathered(counter_json(stats.value), nodes.warnings + stats.warnings)
+        return {"stats": found.value, "message": found.message}
 
 
 def _query(request: ApiRequest) -> dict[str, str]:
