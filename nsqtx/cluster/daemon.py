@@ -109,6 +109,13 @@ class DaemonClient:
         # Without a body the agent would say no length, which some proxies do not take.
         return self._ask("POST", self._prefix + path, args, body or b"", timeout)
 
+    def _topic(self, action: str, topic: str) -> Deferred[None]:
+        return self._post(f"/topic/{action}", topic_args(topic)).addCallback(done)
+
+    def _channel(self, action: str, topic: str, channel: str) -> Deferred[None]:
+        args = channel_args(topic, channel)
+        return self._post(f"/channel/{action}", args).addCallback(done)
+
     def _ask(
         self,
         method: str,

@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.web.iweb import IAgent
 
-from nsqtx.cluster.daemon import DaemonClient, channel_args, done, topic_args
+from nsqtx.cluster.daemon import DaemonClient, done, topic_args
 from nsqtx.cluster.http import Answer
 from nsqtx.cluster.producers import Info, Lookup, NodeEntry
 from nsqtx.cluster.reading import parts
@@ -74,19 +74,19 @@ class LookupdClient(DaemonClient):
 
     def create_topic(self, topic: str) -> Deferred[None]:
         """Make a topic known."""
-        return self._post("/topic/create", topic_args(topic)).addCallback(done)
+        return self._topic("create", topic)
 
     def delete_topic(self, topic: str) -> Deferred[None]:
         """Forget a topic and its channels. Nsqd that have it register it again in time."""
-        return self._post("/topic/delete", topic_args(topic)).addCallback(done)
+        return self._topic("delete", topic)
 
     def create_channel(self, topic: str, channel: str) -> Deferred[None]:
         """Make a channel known, and its topic."""
-        return self._post("/channel/create", channel_args(topic, channel)).addCallback(done)
+        return self._channel("create", topic, channel)
 
     def delete_channel(self, topic: str, channel: str) -> Deferred[None]:
         """Forget a channel."""
-        return self._post("/channel/delete", channel_args(topic, channel)).addCallback(done)
+        return self._channel("delete", topic, channel)
 
     def tombstone_topic(self, topic: str, node: str) -> Deferred[None]:
         """Hide a node (``broadcast_address:http_port``) from a topic for a while."""

@@ -97,13 +97,6 @@ class NsqdClient(DaemonClient):
         """Send again."""
         return self._channel("unpause", topic, channel)
 
-    def _topic(self, action: str, topic: str) -> Deferred[None]:
-        return self._post(f"/topic/{action}", topic_args(topic)).addCallback(done)
-
-    def _channel(self, action: str, topic: str, channel: str) -> Deferred[None]:
-        args = channel_args(topic, channel)
-        return self._post(f"/channel/{action}", args).addCallback(done)
-
     # What there is to know.
 
     def stats(
