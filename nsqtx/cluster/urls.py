@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Mapping
-from urllib.parse import quote_plus, unquote, urlsplit
+from urllib.parse import SplitResult, quote_plus, unquote, urlsplit
 
 import attrs
 
-__all__ = ["DaemonUrl", "place_text", "query_text"]
+__all__ = ["DaemonUrl", "authorization_of", "place_text", "query_text"]
 
 
 def place_text(host: str, port: int) -> str:
@@ -26,6 +26,14 @@ def place_text(host: str, port: int) -> str:
 def query_text(fields: Mapping[str, str]) -> str:
     """Parameters as a query, escaped as forms are."""
     return "&".join(f"{quote_plus(name)}={quote_plus(value)}" for name, value in fields.items())
+
+
+def authorization_of(parts: SplitResult) -> str:
+    """The value of an Authorization header for the user that a URL names; empty: it names none."""
+    if parts.username is None:
+        return ""
+    pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    return "Basic " + b64encode(pair.encode()).decode("ascii")
 
 
 @attrs.frozen
@@ -65,12 +73,9 @@ class DaemonUrl:
         if port is None:
             usual = 443 if parts.scheme == "https" else 80
             port = usual if is_url else default_port
-        authorization = ""
-        if parts.username is not None:
-            pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-            authorization = "Basic " + b64encode(pair.encode()).decode("ascii")
         root = f"{parts.scheme}://{place_text(host, port)}"
-        return cls(root, host, port, parts.path.rstrip("/"), parts.query, authorization)
+        path = parts.path.rstrip("/")
+        return cls(root, host, port, path, parts.query, authorization_of(parts))
 
     def at(self, path: str, query: str = "") -> str:
         """The URL of a path, in which parameters of the daemon's own URL stay."""

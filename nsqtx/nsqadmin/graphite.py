@@ -5,9 +5,8 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from klein import Klein
 from twisted.internet.defer import CancelledError, Deferred
@@ -20,8 +19,9 @@ from twisted.web.http_headers import Headers
 
 from nsqtx.cluster.errors import ApiError as RequestError
 from nsqtx.cluster.http import ApiClient
-from nsqtx.cluster.urls import query_text
+from nsqtx.cluster.urls import authorization_of, query_text
 from nsqtx.listen import remote_address
+from nsqtx.nsqadmin.graphs import render_url
 from nsqtx.web.api import ApiError, query_of, v1
 from nsqtx.web.site import ApiRequest
 
@@ -91,28 +91,18 @@ async def _first_value(api: AdminApi, target: str) -> float:
         "until": f"-{seconds}sec",
     }
     headers = {}
-    place, authorization = _place(options.graphite_url)
+    authorization = authorization_of(urlsplit(options.graphite_url))
     if authorization:
         headers["Authorization"] = authorization
     client = ApiClient(
         api.admin.agent, api.clock, options.http_client_request_timeout / 1e9, headers=headers
     )
-    url = f"{place}{urlsplit(options.graphite_url).path.rstrip('/')}/render?{query_text(fields)}"
+    url = f"{render_url(options.graphite_url)}?{query_text(fields)}"
     series = await client.get_json(url)
     value = series[0]["datapoints"][0][0]
     if type(value) not in (int, float):
         raise ValueError("no value")
     return float(value)
-
-
-def _place(url: str) -> tuple[str, str]:
-    """Scheme, host and port of a URL; and what logs in there."""
-    parts = urlsplit(url)
-    place = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
-    if parts.username is None:
-        return place, ""
-    pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-    return place, "Basic " + b64encode(pair.encode()).decode("ascii")
 
 
 async def _hand_on(api: AdminApi, request: ApiRequest) -> bytes | None:
@@ -121,7 +111,7 @@ async def _hand_on(api: AdminApi, request: ApiRequest) -> bytes | None:
     The path is that of ``--graphite-url`` and ``/render``, whatever the base path is here.
     """
     options = api.admin.options
-    place, authorization = _place(options.graphite_url)
+    authorization = authorization_of(urlsplit(options.graphite_url))
     headers = Headers()
     for name, values in request.requestHeaders.getAllRawHeaders():
         if name.lower() not in _OURS:
@@ -131,8 +121,8 @@ async def _hand_on(api: AdminApi, request: ApiRequest) -> bytes | None:
     headers.setRawHeaders(b"X-Forwarded-For", [b", ".join([*before, peer])])
     if authorization:
         headers.setRawHeaders(b"Authorization", [authorization.encode()])
-    path = urlsplit(options.graphite_url).path.rstrip("/") + "/render"
-    url = f"{place}{path}".encode() + (b"?" + request.query if request.query else b"")
+    url = render_url(options.graphite_url).encode()
+    url += b"?" + request.query if request.query else b""
     asking = api.admin.agent.request(b"GET", url, headers)
     asking.addTimeout(options.http_client_request_timeout / 1e9, api.clock)
     response = await asking

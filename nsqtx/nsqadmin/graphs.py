@@ -16,7 +16,7 @@ import attrs
 from nsqtx.nsqadmin.options import NsqadminOptions
 from nsqtx.nsqadmin.rows import Latency
 
-__all__ = ["SPANS", "Graph", "Graphs"]
+__all__ = ["SPANS", "Graph", "Graphs", "render_url"]
 
 #: What can be chosen; the first is what is shown unless something is.
 SPANS = ("2h", "1h", "12h", "24h", "48h", "168h", "off")
@@ -38,6 +38,14 @@ _NODE = {
     "heap_objects": "Objects in use",
 }
 _STRANGE = re.compile(r"[^A-Za-z0-9_.-]")
+
+
+def render_url(graphite_url: str) -> str:
+    """Where graphite makes images and figures; without what logs in there, which is not for
+    browsers."""
+    parts = urlsplit(graphite_url)
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme, host, parts.path.rstrip("/") + "/render", "", ""))
 
 
 @attrs.frozen
@@ -67,12 +75,8 @@ class Graphs:
         """
         if not options.graphite_url:
             return None
-        parts = urlsplit(options.graphite_url)
-        # What logs in there is not for browsers.
-        place = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], "", "", ""))
-        start = base if options.proxy_graphite else place + parts.path.rstrip("/")
         return cls(
-            f"{start}/render",
+            f"{base}/render" if options.proxy_graphite else render_url(options.graphite_url),
             options.statsd_prefix,
             options.statsd_counter_format,
             options.statsd_gauge_format,
