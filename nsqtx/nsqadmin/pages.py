@@ -12,7 +12,7 @@ from nsqtx.nsqadmin.forms import page_args
 from nsqtx.nsqadmin.login_page import add_login_routes
 from nsqtx.nsqadmin.page import Pages, page
 from nsqtx.nsqadmin.peek_page import add_peek_route
-from nsqtx.nsqadmin.rows import ChannelRow, NodeRow, TopicRow
+from nsqtx.nsqadmin.rows import ChannelRow, ClientRow, NodeRow, Snapshot, TopicRow
 from nsqtx.nsqadmin.source import Consumers, Inactive, Refused
 from nsqtx.nsqadmin.tables import Table
 from nsqtx.web.api import answer_text, unlogged
@@ -92,9 +92,7 @@ def add_page_routes(app: Klein) -> None:
     @page
     async def topic(pages: Pages, request: ApiRequest, topic: str) -> bytes:
         snapshot = await pages.snapshot()
-        row = snapshot.topics.get(topic)
-        if row is None:
-            raise _unknown_topic(pages, topic)
+        row = _topic(pages, snapshot, topic)
         view = CHANNELS.view(row.channels.values(), page_args(request))
         return pages.render(
             request,
@@ -113,9 +111,7 @@ def add_page_routes(app: Klein) -> None:
     @page
     async def channel(pages: Pages, request: ApiRequest, topic: str, channel: str) -> bytes:
         snapshot = await pages.snapshot()
-        row = snapshot.topics.get(topic)
-        if row is None:
-            raise _unknown_topic(pages, topic)
+        row = _topic(pages, snapshot, topic)
         found = row.channels.get(channel)
         if found is None:
             raise PageError(
@@ -160,12 +156,11 @@ def add_page_routes(app: Klein) -> None:
                 404, f"There is no node {node}.", hint="All nodes", link=pages.urls.page("nodes")
             )
         has = [topic for topic in snapshot.topics.values() if node in topic.nodes]
-        args = page_args(request)
-        view = TOPICS.view(has, args)
+        view = TOPICS.view(has, page_args(request))
         consumers = await _consumers(
             pages, ("node", node), lambda: pages.source.consumers_of_node(node)
         )
-        clients: dict[tuple[str, str], list[Any]] = {}
+        clients: dict[tuple[str, str], list[ClientRow]] = {}
         for client in consumers.clients:
             clients.setdefault((client.topic, client.channel), []).append(client)
         return pages.render(
@@ -230,13 +225,17 @@ def add_page_routes(app: Klein) -> None:
     add_login_routes(app)
 
 
-def _unknown_topic(pages: Pages, topic: str) -> PageError:
-    return PageError(
-        404,
-        f"No nsqd has the topic {topic}.",
-        hint="Topics without an nsqd are at Lookup",
-        link=pages.urls.page("lookup"),
-    )
+def _topic(pages: Pages, snapshot: Snapshot, topic: str) -> TopicRow:
+    """A topic. :raises PageError: 404."""
+    row = snapshot.topics.get(topic)
+    if row is None:
+        raise PageError(
+            404,
+            f"No nsqd has the topic {topic}.",
+            hint="Topics without an nsqd are at Lookup",
+            link=pages.urls.page("lookup"),
+        )
+    return row
 
 
 async def _consumers(pages: Pages, key: tuple[str, ...], ask: Any) -> Consumers:
