@@ -7,13 +7,14 @@ import binascii
 import json
 import re
 
-__all__ = ["hex_dump", "pretty_json"]
+__all__ = ["DUMP_BYTES", "hex_dump", "pretty_json"]
 
 #: Deeper JSON is shown as it came.
 MAX_DEPTH = 100
 #: So many lines and no more: a body of brackets alone would make a page of nothing.
 MAX_LINES = 5000
 _PIECE = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{},:]|[^\s\[\]{},:"]+')
+#: So many bytes are dumped.
 DUMP_BYTES = 512
 
 

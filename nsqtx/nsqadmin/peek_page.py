@@ -7,7 +7,7 @@ from klein import Klein
 
 from nsqtx.nsqadmin.errors import PageError
 from nsqtx.nsqadmin.forms import page_args
-from nsqtx.nsqadmin.jsontext import hex_dump, pretty_json
+from nsqtx.nsqadmin.jsontext import DUMP_BYTES, hex_dump, pretty_json
 from nsqtx.nsqadmin.page import Pages, page
 from nsqtx.nsqadmin.source import Peeked, PeekedNode, Refused
 from nsqtx.web.site import ApiRequest
@@ -79,8 +79,8 @@ def _shown(node: PeekedNode) -> list[ShownMessage]:
 
 def _shown_message(message: Peeked) -> ShownMessage:
     if message.is_base64:
-        # Four characters are three bytes; a hex dump shows no more than its first.
-        return ShownMessage(message, "bytes", hex_dump(message.body), message.size > 512)
+        cut = message.size > DUMP_BYTES
+        return ShownMessage(message, "bytes", hex_dump(message.body), cut)
     cut = message.size > len(message.body.encode("utf-8", "surrogatepass"))
     pretty = None if cut else pretty_json(message.body)
     if pretty is not None:
