@@ -200,9 +200,7 @@ class Answer:
 
     def nonsense(self, reason: object) -> ApiError:
         """The error for an answer that cannot be understood."""
-        url, _, query = self.url.partition("?")
-        text = f"{self.method} {url}: {reason}"
-        return ApiError(text, method=self.method, url=url, query=query, body=self.body)
+        return failed(self.method, self.url, str(reason), self.body)
 
 
 class _EncodedUrl(EncodedURL):
@@ -329,10 +327,10 @@ def reason_of(error: BaseException) -> str:
     return str(error).removesuffix(".") or type(error).__name__
 
 
-def failed(method: str, url: str, reason: str) -> ApiError:
-    """The error for a request without an answer."""
+def failed(method: str, url: str, reason: str, body: bytes = b"") -> ApiError:
+    """The error for a request without an answer, or with one that makes no sense."""
     url, _, query = url.partition("?")
-    return ApiError(f"{method} {url}: {reason}", method=method, url=url, query=query)
+    return ApiError(f"{method} {url}: {reason}", method=method, url=url, query=query, body=body)
 
 
 def status_error(method: str, url: str, status: int, reason: str, body: bytes) -> ApiError:
