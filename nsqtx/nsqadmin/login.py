@@ -26,7 +26,7 @@ from nsqtx.nsqadmin.roles import Identity
 from nsqtx.nsqadmin.sessions import Sessions
 from nsqtx.web.site import ApiRequest
 
-__all__ = ["SESSION_COOKIE", "Login", "TooManyAttempts", "WrongCredentials"]
+__all__ = ["SESSION_COOKIE", "Login", "TooManyAttempts", "WrongCredentials", "peer_of"]
 
 SESSION_COOKIE = "nsqadmin_session"
 #: How long credentials that were right are not checked again (seconds), and how many there are.
@@ -93,10 +93,10 @@ class Login:
         scheme, _, given = (request.getHeader("authorization") or "").partition(" ")
         if scheme.lower() == "basic":
             name, secret = _pair(_decoded(given))
-            return _identity(await self._check("users", name, secret, _peer(request)))
+            return _identity(await self._check("users", name, secret, peer_of(request)))
         if scheme.lower() == "bearer":
             name, secret = _pair(given.strip())
-            return _identity(await self._check("tokens", name, secret, _peer(request)))
+            return _identity(await self._check("tokens", name, secret, peer_of(request)))
         session = read_cookie(request, SESSION_COOKIE)
         account = self.sessions.find(session) if session else None
         if account is None or self.file.users.get(account.name) != account:
@@ -157,7 +157,8 @@ def _identity(account: Account) -> Identity:
     return Identity(account.name, account.role)
 
 
-def _peer(request: ApiRequest) -> str:
+def peer_of(request: ApiRequest) -> str:
+    """The address that wrong secrets are counted for."""
     return str(getattr(request.client, "host", ""))
 
 

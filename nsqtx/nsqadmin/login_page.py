@@ -7,7 +7,13 @@ from klein import Klein
 from nsqtx.nsqadmin.cookies import drop_cookie, set_cookie
 from nsqtx.nsqadmin.errors import PageError
 from nsqtx.nsqadmin.forms import page_args, read_form
-from nsqtx.nsqadmin.login import SESSION_COOKIE, Login, TooManyAttempts, WrongCredentials
+from nsqtx.nsqadmin.login import (
+    SESSION_COOKIE,
+    Login,
+    TooManyAttempts,
+    WrongCredentials,
+    peer_of,
+)
 from nsqtx.nsqadmin.page import THEME_COOKIE, THEMES, Pages, page
 from nsqtx.nsqadmin.roles import identity_of
 from nsqtx.web.site import ApiRequest
@@ -34,9 +40,9 @@ def add_login_routes(app: Klein) -> None:
         back = form.get("next", "")
         if not pages.tokens.check(request, form.get("token", "")):
             return _form(pages, request, back, 403, "The form was out of date. Please try again.")
-        peer = str(getattr(request.client, "host", ""))
+        name, secret = form.get("name", ""), form.get("secret", "")
         try:
-            who = await login.log_in(form.get("name", ""), form.get("secret", ""), peer)
+            who = await login.log_in(name, secret, peer_of(request))
         except WrongCredentials:
             return _form(pages, request, back, 401, "This name and password do not match.")
         except TooManyAttempts:
