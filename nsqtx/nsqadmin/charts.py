@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from nsqtx.nsqadmin.formats import clock_time, short
 from nsqtx.nsqadmin.history import STEP, window
@@ -162,4 +162,4 @@ def shares(parts: Sequence[tuple[str, int]]) -> Markup:
     return Markup(
         '<svg class="shares" viewBox="0 0 100 10" preserveAspectRatio="none" role="img" '
         'aria-label="{}"><title>{}</title>{}</svg>'
-    ).format(text, escape(text), Markup("").join(shapes))
+    ).format(text, text, Markup("").join(shapes))

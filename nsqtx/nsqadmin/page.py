@@ -65,7 +65,6 @@ def _environment() -> Environment:
     environment.filters.update(
         count=formats.count,
         rate=formats.rate,
-        short=formats.short,
         size=formats.size,
         span=formats.span,
         ago=formats.ago,
