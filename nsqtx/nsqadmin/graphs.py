@@ -18,8 +18,9 @@ from nsqtx.nsqadmin.rows import Latency
 
 __all__ = ["SPANS", "Graph", "Graphs", "render_url"]
 
-#: What can be chosen; the first is what is shown unless something is.
-SPANS = ("2h", "1h", "12h", "24h", "48h", "168h", "off")
+#: What can be chosen, and what is shown unless something is.
+SPANS = ("1h", "2h", "12h", "24h", "48h", "168h", "off")
+USUAL_SPAN = "2h"
 _COUNTERS = frozenset(["requeue_count", "timeout_count", "message_count", "gc_runs"])
 _TOPIC = {"depth": "Depth", "message_count": "Messages"}
 _CHANNEL = {
@@ -86,7 +87,7 @@ class Graphs:
     @staticmethod
     def span(args: Mapping[str, str]) -> str:
         """The time that the parameter ``t`` of a page asks for."""
-        return args["t"] if args.get("t") in SPANS else SPANS[0]
+        return args["t"] if args.get("t") in SPANS else USUAL_SPAN
 
     def topic(self, topic: str, latencies: Sequence[Latency], span: str) -> list[Graph]:
         """Those of a topic, of all nodes."""

@@ -25,7 +25,7 @@ from nsqtx.nsqadmin.csrf import FormTokens
 from nsqtx.nsqadmin.errors import PageError
 from nsqtx.nsqadmin.events import EventStreams
 from nsqtx.nsqadmin.forms import page_args
-from nsqtx.nsqadmin.graphs import Graph, Graphs
+from nsqtx.nsqadmin.graphs import SPANS, Graph, Graphs
 from nsqtx.nsqadmin.login import Login
 from nsqtx.nsqadmin.notes import Note, Notes
 from nsqtx.nsqadmin.poller import Poller, SharedAnswers
@@ -123,9 +123,10 @@ class Pages:
     ) -> dict[str, Any]:
         """What the template ``graphs.html`` needs: what ``draw`` gives for the time asked for."""
         if self.graphs is None:
-            return {"graphs": None, "span": ""}
+            return {"graphs": None}
         span = Graphs.span(page_args(request))
-        return {"graphs": [] if span == "off" else draw(self.graphs, span), "span": span}
+        graphs = [] if span == "off" else draw(self.graphs, span)
+        return {"graphs": graphs, "span": span, "spans": SPANS}
 
     def require(self, request: ApiRequest, action: str) -> None:
         """Go on only if who makes the request may do that.
