@@ -145,8 +145,7 @@ class Batches:
             backoff = True
             log.failure("the handler of {count} messages failed", Failure(error), count=len(batch))
             for message in batch:
-                source: Any = message.source
-                source.failed(message, error)
+                message.source.failed(message, error)
         for message in batch:
             if not message.answered:
                 # The first one counts, if any: the Reader listens to nobody in a block.
@@ -156,8 +155,7 @@ class Batches:
         """Give back what nobody has begun with."""
         self._stopped = True
         for message in self._take():
-            source: Any = message.source
-            source.return_unhandled(message)
+            message.source.return_unhandled(message)
 
     def abandon(self) -> None:
         """Cancel what was begun."""

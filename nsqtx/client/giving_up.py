@@ -61,13 +61,11 @@ class GivingUp:
         if self._writer is not None:
             await self._writer.publish(self._topic, message.body)
             return
-        source: Any = message.source
         size = len(message.body).to_bytes(4, "big")
         command = b"PUB %b\n%b%b" % (self._topic.encode(), size, message.body)
-        await source.connection.request(command)
+        await message.source.connection.request(command)
 
 
 def _forget(message: Message) -> None:
     if not message.answered and not message.deferred:
-        source: Any = message.source
-        source.give_up(message)
+        message.source.give_up(message)

@@ -112,8 +112,7 @@ class Handling:
         for message in messages:
             if self._stopped:
                 # By a handler that came before it.
-                source: Any = message.source
-                source.return_unhandled(message)
+                message.source.return_unhandled(message)
             elif queue or len(running) >= self._limit:
                 queue.append(message)
                 if self._config.auto_touch:
@@ -127,8 +126,7 @@ class Handling:
         try:
             if (message.attempts or 65536) > self._max_attempts:
                 self._counts.gave_up += 1
-                source: Any = message.source
-                self._tell(GaveUp(source.address, message.id, message.attempts))
+                self._tell(GaveUp(message.nsqd_address, message.id, message.attempts))
                 result = self._give_up(message)
             else:
                 if self._collector is not None:
@@ -168,8 +166,7 @@ class Handling:
         if not cancelled:
             failure = failure or Failure(error)
             log.failure("the handler of message {id} failed", failure, id=message.id.decode())
-            source: Any = message.source
-            source.failed(message, error)
+            message.source.failed(message, error)
         if message.answered:
             return
         if self._stopped:
@@ -241,13 +238,12 @@ class Handling:
         self.check_idle()
 
     def _touch_later(self, message: Message) -> None:
-        source: Any = message.source
-        wait = max(0.1, source.touch_due(message))
+        wait = max(0.1, message.source.touch_due(message))
         self._touching[message] = self._clock.callLater(wait, self._touch, message)
 
     def _touch(self, message: Message) -> None:
         del self._touching[message]
-        source: Any = message.source
+        source = message.source
         if message.answered or source.connection.closed:
             return
         if source.touchable(message):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from struct import Struct
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from nsqtx.client.errors import AlreadyAnswered
 
-__all__ = ["Message", "MessageSource", "Requeue"]
+if TYPE_CHECKING:
+    from nsqtx.client.source import Source
+
+__all__ = ["Message", "Requeue"]
 
 _head = Struct(">qH16s").unpack_from
 _HEAD_SIZE = 26
@@ -24,24 +27,6 @@ class Requeue(Exception):
         super().__init__(delay, backoff)
         self.delay = delay
         self.backoff = backoff
-
-
-class MessageSource(Protocol):
-    """The connection that a message came on, for its answers."""
-
-    address: str
-
-    def finish(self, message: Message) -> None:
-        """Send FIN."""
-
-    def requeue(self, message: Message, delay: float | None, backoff: bool | None) -> None:
-        """Send REQ."""
-
-    def touch(self, message: Message) -> None:
-        """Send TOUCH."""
-
-    def time_left(self, message: Message) -> float:
-        """Seconds until nsqd delivers it again."""
 
 
 class Message:
@@ -66,9 +51,10 @@ class Message:
         "touched",
     )
 
-    def __init__(self, data: bytes, source: MessageSource, received: float) -> None:
+    def __init__(self, data: bytes, source: Source, received: float) -> None:
         self.timestamp, self.attempts, self.id = _head(data)
         self.body = data[_HEAD_SIZE:]
+        #: The connection that it came on, for its answers.
         self.source = source
         self.received = self.touched = received
         #: Whether it was finished or requeued.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any
 
 from twisted.internet.defer import Deferred
 
@@ -88,14 +87,12 @@ class MessageStream:
         arrived, self._arrived = self._arrived, deque()
         for message in arrived:
             if not message.answered and not lost(message):
-                source: Any = message.source
-                source.return_unhandled(message)
+                message.source.return_unhandled(message)
 
 
 def lost(message: Message) -> bool:
     """Whether the connection of a message is gone, so that nsqd delivers it again."""
-    source: Any = message.source
-    return bool(source.connection.closed)
+    return message.source.connection.closed
 
 
 class MessageLoop:

@@ -173,9 +173,8 @@ def test_m6_too_late() -> None:
     with Reading() as reading:
         reading.put(b"x")
         reading.nsqds[0].ignore("PUB")
-        publishing = reading.messages[0].source.connection.request(  # type: ignore[attr-defined]
-            b"PUB other\n\0\0\0\x01x"
-        )
+        connection = reading.messages[0].source.connection
+        publishing = connection.request(b"PUB other\n\0\0\0\x01x")
         reading.nsqds[0].refuse("FIN", "E_FIN_FAILED FIN 0000000000000001 failed ID not in flight")
         reading.finish()
         (lost,) = reading.told(AnswerLost)
