@@ -13,7 +13,6 @@ from typing import Any
 
 import attrs
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import Factory
 
 from nsqtx.client.addresses import endpoint_for, host_of
@@ -33,24 +32,19 @@ def connect(
     address: str,
     config: ClientConfig,
     subscribe: tuple[str, str] | None = None,
-    clock: IReactorTime | None = None,
 ) -> Deferred[NsqdConnection]:
     """A connection that can be used; with ``subscribe`` to that topic and channel.
 
     Takes at most ``dial_timeout`` and then ``handshake_timeout`` seconds. Fails with
     `ConnectError`. Can be cancelled, which leaves nothing behind.
     """
-    return Deferred.fromCoroutine(_connect(reactor, address, config, subscribe, clock or reactor))
+    return Deferred.fromCoroutine(_connect(reactor, address, config, subscribe))
 
 
 async def _connect(
-    reactor: Any,
-    address: str,
-    config: ClientConfig,
-    subscribe: tuple[str, str] | None,
-    clock: IReactorTime,
+    reactor: Any, address: str, config: ClientConfig, subscribe: tuple[str, str] | None
 ) -> NsqdConnection:
-    connection = NsqdConnection(address, config, clock)
+    connection = NsqdConnection(address, config, reactor)
     timeout = config.handshake_timeout
 
     def too_late(_: Any, __: float) -> Any:
@@ -60,7 +54,7 @@ async def _connect(
         where = endpoint_for(reactor, address, config.dial_timeout, config.local_addr)
         await where.connect(_Once(connection))
         talking = Deferred.fromCoroutine(_talk(connection, config, subscribe))
-        await talking.addTimeout(timeout, clock, onTimeoutCancel=too_late)
+        await talking.addTimeout(timeout, reactor, onTimeoutCancel=too_late)
     except CancelledError:
         _abandon(connection)
         raise
