@@ -74,7 +74,7 @@ class NsqdConnection(Protocol):
         self.address = address
         self.config = config
         #: What nsqd answered to IDENTIFY.
-        self.negotiated = Negotiated(2500, "", 900_000, 60_000)
+        self.negotiated = Negotiated()
         #: Time of the last read, in seconds of the clock.
         self.heard = clock.seconds()
         #: Takes the message frames of a read (their data), for a consumer.

@@ -118,12 +118,12 @@ async def _identify(connection: NsqdConnection, config: ClientConfig) -> Negotia
     data = await connection.request(b"IDENTIFY\n" + _sized(body))
     if data == b"OK":
         # An nsqd from before negotiation (client 3.3).
-        return Negotiated(2500, "", 900_000, 60_000)
+        return Negotiated()
     try:
         fields = gojson.decode(data)
         if not isinstance(fields, dict):
             raise ValueError("it is no object")
-        answer = Negotiated(2500, "", 900_000, 60_000)
+        answer = Negotiated()
         for each in attrs.fields(Negotiated):
             value = fields.get(each.name)
             if value is None:

@@ -165,13 +165,14 @@ class Negotiated:
     """The answer to an IDENTIFY that negotiates; the fields stand in the order of the answer.
 
     Times are in milliseconds, sizes in bytes; values are those in effect for the connection. The
-    topology is the server's own (nsqd-tcp section 7.3).
+    topology is the server's own (nsqd-tcp section 7.3). By default it is what holds with an nsqd
+    that says nothing of it.
     """
 
-    max_rdy_count: int
-    version: str
-    max_msg_timeout: int
-    msg_timeout: int
+    max_rdy_count: int = 2500
+    version: str = ""
+    max_msg_timeout: int = 900_000
+    msg_timeout: int = 60_000
     tls_v1: bool = False
     deflate: bool = False
     deflate_level: int = DEFAULT_DEFLATE_LEVEL
