@@ -43,6 +43,7 @@ from nsqtx.client.liveness import Liveness
 from nsqtx.connections import cancel
 from nsqtx.link import prepare, send_now
 from nsqtx.wire.codecs import CodecError, Decoder, Encoder
+from nsqtx.wire.errors import CODES
 from nsqtx.wire.frames import FRAME_ERROR, FRAME_MESSAGE, FRAME_RESPONSE, HEADER_SIZE
 from nsqtx.wire.identify import Negotiated
 from nsqtx.wire.incoming import FrameError, FrameParser
@@ -57,7 +58,7 @@ _HEARTBEAT = b"_heartbeat_"
 #: Of a message frame's data, all but the body.
 _MESSAGE_HEAD = HEADER_SIZE - 8
 #: Errors after which nsqd goes on; they answer FIN, REQ and TOUCH, which have no turn.
-_HARMLESS = frozenset(["E_FIN_FAILED", "E_REQ_FAILED", "E_TOUCH_FAILED"])
+_HARMLESS = frozenset(code for code, closes in CODES.items() if not closes)
 #: Plain bytes taken out of the decompressor at a time.
 _PIECE = 1024 * 1024
 #: What is sent alone, so that nsqd is at work on it while the next is made.

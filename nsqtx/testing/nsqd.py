@@ -13,6 +13,7 @@ from nsqtx.testing.channels import FakeChannel, FakeMessage, FakeTopic, Publishe
 from nsqtx.testing.connection import Command, FakeConnection
 from nsqtx.testing.reactor import MemoryReactor
 from nsqtx.wire.codecs import make_deflate, make_snappy
+from nsqtx.wire.errors import CODES
 from nsqtx.wire.identify import Negotiated
 from nsqtx.wire.limits import Limits
 from nsqtx.wire.names import valid_name
@@ -154,7 +155,7 @@ class FakeNsqd(Factory):
         if rules:
             text = rules.pop(0)
             if text is not None:
-                connection.error(text, close=not text.startswith(_HARMLESS))
+                connection.error(text, close=CODES.get(text.partition(" ")[0], True))
             return
         if self.on_command is not None:
             self.on_command(connection, command)
@@ -297,7 +298,3 @@ class FakeNsqd(Factory):
                 self.published.append(Published(topic, body, defer))
                 self.topic(topic).put(body, defer)
             connection.respond()
-
-
-#: After these nsqd goes on.
-_HARMLESS = ("E_FIN_FAILED", "E_REQ_FAILED", "E_TOUCH_FAILED")
