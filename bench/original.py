@@ -141,16 +141,17 @@ class Connection:
                 yield kind, content
         self._buffer = buffer[position:]
 
-    def expect_ok(self, count: int = 1) -> None:
-        """Read so many OK.
+    def expect_ok(self) -> None:
+        """Read until an OK has come.
 
         :raises Aborted: something else came.
         """
-        while count > 0:
+        waiting = True
+        while waiting:
             for _, content in self.frames():
                 if content != b"OK":
                     raise Aborted(f"not OK: {content[:100]!r}")
-                count -= 1
+                waiting = False
 
 
 #: Connects; what it returns is called at the start, runs for so many seconds and says how many
@@ -158,9 +159,7 @@ class Connection:
 Work = Callable[[], Callable[[float], int]]
 
 
-def run_workers(
-    program: str, work: Work, seconds: float, before: Callable[[], None]
-) -> tuple[float, int]:
+def run_workers(work: Work, seconds: float, before: Callable[[], None]) -> tuple[float, int]:
     """Run one worker for each CPU; how long that took, and how many messages it was.
 
     ``before`` is called when all are connected.
@@ -177,7 +176,7 @@ def run_workers(
             start.wait()
             results.put(run(seconds))
         except (OSError, ValueError, Aborted) as error:
-            results.put(f"{error or type(error).__name__}")
+            results.put(str(error) or type(error).__name__)
             ready.release()
 
     processes = [
@@ -209,7 +208,7 @@ def run_program(program: str, work: Work, runfor: int, deadline: str, size: int)
         wait_for_deadline(program, deadline)
 
     try:
-        seconds, messages = run_workers(program, work, runfor / SECOND, before)
+        seconds, messages = run_workers(work, runfor / SECOND, before)
     except Aborted as error:
         say(program, f"ERROR: {error}")
         return 2
