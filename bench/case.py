@@ -19,6 +19,7 @@ __all__ = [
     "Case",
     "Place",
     "consuming",
+    "create",
     "fill",
     "http",
     "idle",

@@ -11,16 +11,17 @@ from __future__ import annotations
 
 import argparse
 import gzip
-import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+from bench.case import create
 from bench.measure import JOB_SECONDS, REFERENCE_CALL_NS, ROOT, call_nanoseconds, cpu_seconds
-from tests.support.blockinghttp import get, post
+from bench.server import call
 from tests.support.daemon import Daemon
 
 SIZE = 200
@@ -43,15 +44,12 @@ def command(module: str, *flags: str) -> list[str]:
     ]
 
 
-def written(folder: Path, compressed: bool) -> int:
-    """Lines in all files so far; 0 or all of them, when compressed: they are counted once."""
+def written(folder: Path) -> int:
+    """Lines in all files."""
     count = 0
-    for path in folder.rglob("*.log*"):
-        if compressed:
-            with gzip.open(path) as lines:
-                count += sum(1 for _ in lines)
-        else:
-            count += path.stat().st_size // (SIZE + 1)
+    for path in folder.iterdir():
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as lines:
+            count += sum(1 for _ in lines)
     return count
 
 
@@ -77,6 +75,7 @@ def publish(nsqd: Daemon, source: Path, lines: int) -> None:
 
 def archive(nsqd: Daemon, name: str, folder: Path, lines: int) -> None:
     """The channel through nsq_to_file."""
+    folder.mkdir()
     flags = [
         f"--topic={TOPIC}",
         f"--channel={name}",
@@ -84,25 +83,27 @@ def archive(nsqd: Daemon, name: str, folder: Path, lines: int) -> None:
         f"--output-dir={folder}",
         *ARCHIVES[name],
     ]
-    compressed = "--gzip" in flags
     process = subprocess.Popen(
         command("nsqtx.tools.nsq_to_file.tap", *flags), cwd=ROOT, stderr=subprocess.DEVNULL
     )
-    try:
-        first = 0.0
-        until = time.monotonic() + JOB_SECONDS
-        while depth(nsqd, name):
-            if not first and folder.exists() and any(folder.rglob("*.log*")):
-                first = time.monotonic()
-            if time.monotonic() > until:
+    until = time.monotonic() + JOB_SECONDS
+
+    def wait_for(true: Callable[[], bool]) -> None:
+        while not true():
+            if process.poll() is not None or time.monotonic() > until:
                 raise SystemExit(f"nsq_to_file ({name}) does not come to an end")
             time.sleep(0.02)
+
+    try:
+        wait_for(lambda: any(folder.iterdir()))
+        first = time.monotonic()
+        wait_for(lambda: not depth(nsqd, name))
         took = time.monotonic() - first
         cpu = cpu_seconds(process.pid)
     finally:
         process.terminate()
         process.wait()
-    found = written(folder, compressed)
+    found = written(folder)
     if found < lines:
         raise SystemExit(f"{found} of {lines} lines are there")
     show(f"nsq_to_file {' '.join(ARCHIVES[name])}", lines, took, cpu)
@@ -110,8 +111,9 @@ def archive(nsqd: Daemon, name: str, folder: Path, lines: int) -> None:
 
 def depth(nsqd: Daemon, name: str) -> int:
     """What is still to be delivered. The last few thousand are finished at a sync, later."""
-    _, body = get(nsqd.http, f"/stats?format=json&topic={TOPIC}&channel={name}")
-    channel = json.loads(body)["topics"][0]["channels"][0]
+    target = f"/stats?format=json&topic={TOPIC}&channel={name}"
+    (stats,) = call(nsqd, [("GET", target, b"")])
+    channel = stats["topics"][0]["channels"][0]
     return int(channel["depth"] + channel["deferred_count"])
 
 
@@ -129,9 +131,7 @@ def main() -> None:
         with source.open("wb") as file:
             for number in range(lines):
                 file.write(b"%09d " % number + b"x" * (SIZE - 10) + b"\n")
-        post(nsqd.http, f"/topic/create?topic={TOPIC}")
-        for channel in ARCHIVES:
-            post(nsqd.http, f"/channel/create?topic={TOPIC}&channel={channel}")
+        create(nsqd, [TOPIC], list(ARCHIVES))
         publish(nsqd, source, lines)
         for name in ARCHIVES:
             archive(nsqd, name, Path(temporary) / name, lines)
