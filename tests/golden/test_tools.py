@@ -9,7 +9,8 @@ import re
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,10 @@ from tests.golden.forked import ForkServer
 from tests.support.blockinghttp import post
 from tests.support.daemon import Daemon
 from tests.support.toolruns import ToolRun
+from tests.support.waiting import eventually
 from tests.support.wireclient import WireClient
+
+wait_until = partial(eventually, seconds=10.0)
 
 DATA = Path(__file__).parent / "data" / "logs"
 
@@ -36,14 +40,6 @@ def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
     """A process that has imported the tools and forks for each run."""
     with ForkServer(tmp_path_factory.mktemp("forks")) as server:
         yield server
-
-
-def wait_until(condition: Callable[[], bool], what: Callable[[], object]) -> None:
-    """Look again and again, for at most ten seconds; ``what`` is shown when it never comes."""
-    end = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < end, what()
-        time.sleep(0.01)
 
 
 # -- to_nsq, nsq_tail, nsq_stat ------------------------------------------------------------------

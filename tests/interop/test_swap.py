@@ -74,7 +74,7 @@ def test_clients_go_on_where_another_nsqd_is(tmp_path: Path) -> None:
             def is_complete(output: Path = output, wanted: Counter[bytes] = wanted) -> bool:
                 return not wanted - Counter(output.read_bytes().splitlines())
 
-            eventually(is_complete, 60)
+            eventually(is_complete, seconds=60)
             assert Counter(output.read_bytes().splitlines()) == wanted
         for channel in consumers:
             assert is_consumed(after, channel)

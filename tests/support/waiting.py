@@ -8,9 +8,13 @@ from collections.abc import Callable
 __all__ = ["eventually"]
 
 
-def eventually(true: Callable[[], bool], seconds: float = 20.0) -> None:
-    """Wait until it is so; an AssertionError after that time."""
+def eventually(
+    true: Callable[[], object],
+    shown: Callable[[], object] = lambda: "it did not come to that",
+    seconds: float = 20.0,
+) -> None:
+    """Wait until it is so; an AssertionError with what is ``shown`` after that time."""
     until = time.monotonic() + seconds
     while not true():
-        assert time.monotonic() < until, "it did not come to that"
-        time.sleep(0.05)
+        assert time.monotonic() < until, shown()
+        time.sleep(0.02)

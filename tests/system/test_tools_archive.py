@@ -12,7 +12,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from tests.golden.forked import ForkServer
 from tests.support.blockinghttp import get, post
 from tests.support.daemon import Daemon
 from tests.support.toolruns import ToolRun
+from tests.support.waiting import eventually
 from tests.support.wireclient import WireClient, sized
 
 #: Lines of the test with kills, which take some seconds to be published; 1,000,000 a few minutes.
@@ -72,16 +73,6 @@ def channel(nsqd: Daemon, topic: str, name: str) -> dict[str, Any]:
     return found
 
 
-def wait_until(
-    condition: Callable[[], bool], what: Callable[[], object], seconds: float = 20.0
-) -> None:
-    """Look again and again; ``what`` is shown when it never comes."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, what()
-        time.sleep(0.02)
-
-
 def create(nsqd: Daemon, topic: str, name: str) -> None:
     """Make topic and channel, so that what is published waits there."""
     post(nsqd.http, f"/topic/create?topic={topic}")
@@ -100,7 +91,7 @@ def test_the_line_of_the_announcement(forks: ForkServer, nsqd: Daemon, tmp_path:
     publish(nsqd, "api_requests", 5000)
     arguments = [address(nsqd), "--topic=api_requests", "--channel=archive"]
     with ToolRun(forks, "nsq_to_file", [*arguments, f"--output-dir={tmp_path / 'out'}"]) as tool:
-        wait_until(lambda: channel(nsqd, "api_requests", "archive")["depth"] == 0, lambda: tool.err)
+        eventually(lambda: channel(nsqd, "api_requests", "archive")["depth"] == 0, lambda: tool.err)
         assert tool.stop() == 0
     (file,) = (tmp_path / "out").iterdir()
     assert file.read_bytes() == b"".join(line(number) + b"\n" for number in range(5000))
@@ -136,8 +127,8 @@ def test_killed_at_random_no_line_is_lost(
     publisher.join()
     with ToolRun(forks, "nsq_to_file", arguments) as tool:
         # All may be finished already; it must have begun before it can be stopped.
-        wait_until(lambda: "connected" in tool.err, lambda: tool.err)
-        wait_until(lambda: drained(nsqd, "t", "c"), lambda: tool.err, 600)
+        eventually(lambda: "connected" in tool.err, lambda: tool.err)
+        eventually(lambda: drained(nsqd, "t", "c"), lambda: tool.err, 600)
         assert tool.stop() == 0
     assert kills > 1
     assert not work_dir or not list(work.glob("*.gz"))
@@ -161,11 +152,11 @@ def test_an_unwritable_directory(forks: ForkServer, nsqd: Daemon, tmp_path: Path
         "--sync-interval=100ms",
     ]
     with ToolRun(forks, "nsq_to_file", arguments) as tool:
-        wait_until(lambda: "requeueing" in tool.err, lambda: tool.err)
+        eventually(lambda: "requeueing" in tool.err, lambda: tool.err)
         assert re.search(rf"ERROR: \[t/c\] could not write: {out}\S*: ", tool.err)
-        wait_until(lambda: channel(nsqd, "t", "c")["requeue_count"] >= 3, lambda: tool.err)
+        eventually(lambda: channel(nsqd, "t", "c")["requeue_count"] >= 3, lambda: tool.err)
         out.unlink()
-        wait_until(lambda: drained(nsqd, "t", "c"), lambda: (channel(nsqd, "t", "c"), tool.err))
+        eventually(lambda: drained(nsqd, "t", "c"), lambda: (channel(nsqd, "t", "c"), tool.err))
         assert tool.stop() == 0
     (file,) = out.iterdir()
     assert sorted(file.read_bytes().splitlines()) == sorted(map(line, range(3)))
@@ -186,7 +177,7 @@ def test_a_full_disk(forks: ForkServer, nsqd: Daemon, tmp_path: Path) -> None:
             *("--consumer-opt=backoff_multiplier,20ms", "--consumer-opt=max_backoff_duration,50ms"),
         ]
         with ToolRun(forks, "nsq_to_file", arguments) as tool:
-            wait_until(lambda: "No space left on device" in tool.err, lambda: tool.err)
+            eventually(lambda: "No space left on device" in tool.err, lambda: tool.err)
             time.sleep(0.3)
             (file,) = out.iterdir()
             written = file.read_bytes().splitlines()
@@ -195,7 +186,7 @@ def test_a_full_disk(forks: ForkServer, nsqd: Daemon, tmp_path: Path) -> None:
             assert 0 < unfinished < 2000
             assert len(written) >= 2000 - unfinished
             subprocess.run(["mount", "-o", "remount,size=4m", out], check=True)
-            wait_until(lambda: drained(nsqd, "t", "c"), lambda: tool.err)
+            eventually(lambda: drained(nsqd, "t", "c"), lambda: tool.err)
             assert tool.stop() == 0
         assert set(file.read_bytes().splitlines()) == set(map(line, range(2000)))
     finally:
@@ -213,7 +204,7 @@ def test_an_endpoint_that_hangs(forks: ForkServer, nsqd: Daemon) -> None:
             "--http-client-request-timeout=200ms",
         ]
         with ToolRun(forks, "nsq_to_http", arguments) as tool:
-            wait_until(
+            eventually(
                 lambda: channel(nsqd, "t", "c")["requeue_count"] >= 3,
                 lambda: (tool.err, channel(nsqd, "t", "c")),
             )
@@ -235,11 +226,11 @@ def test_a_destination_that_is_down(forks: ForkServer, nsqd: Daemon, tmp_path: P
         "--producer-opt=max_reconnect_delay,100ms",
     ]
     with ToolRun(forks, "nsq_to_nsq", arguments) as tool:
-        wait_until(lambda: channel(nsqd, "t", "c")["requeue_count"] >= 3, lambda: tool.err)
+        eventually(lambda: channel(nsqd, "t", "c")["requeue_count"] >= 3, lambda: tool.err)
         assert re.search(rf"ERROR: {host}:{port}: .*refused", tool.err)
         assert not drained(nsqd, "t", "c")
         flags = [f"--tcp-address={host}:{port}"]
         with Daemon(tmp_path / "other", *flags, launch=forks.launch) as other:
-            wait_until(lambda: drained(nsqd, "t", "c"), lambda: tool.err)
+            eventually(lambda: drained(nsqd, "t", "c"), lambda: tool.err)
             assert b'"depth":3' in get(other.http, "/stats?format=json&topic=out")[1]
             assert tool.stop(signal.SIGINT) == 0

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -21,6 +21,7 @@ from nsqtx.tools.nsq_to_file.members import END
 from tests.golden.forked import ForkServer
 from tests.support.blockinghttp import get, post
 from tests.support.toolruns import ToolRun
+from tests.support.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
 TWISTD = "from twisted.scripts.twistd import run; run()"
@@ -34,19 +35,11 @@ def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
         yield server
 
 
-def wait_until(condition: Callable[[], object], what: Callable[[], object]) -> None:
-    """Look again and again; ``what`` is shown when it never comes."""
-    end = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < end, what()
-        time.sleep(0.02)
-
-
 class Cluster:
     """nsqd and nsqlookupd in one process."""
 
     def __init__(self, nsq: ToolRun) -> None:
-        wait_until(lambda: "ready: " in nsq.err, lambda: nsq.err)
+        eventually(lambda: "ready: " in nsq.err, lambda: nsq.err)
         found = re.findall(r"(?:nsqd|nsqlookupd) 127\.0\.0\.1:(\d+)", nsq.err)
         self.nsqd_port, lookupd = map(int, found[-2:])
         self.lookupd = ("127.0.0.1", lookupd)
@@ -56,14 +49,14 @@ class Cluster:
             nodes[:] = json.loads(get(self.lookupd, "/nodes")[1])["producers"]
             return bool(nodes)
 
-        wait_until(known, lambda: nsq.err)
+        eventually(known, lambda: nsq.err)
         self.nsqd = ("127.0.0.1", nodes[0]["http_port"])
         self.flag = f"--lookupd-http-address=127.0.0.1:{lookupd}"
 
     def publish(self, topic: str, body: bytes) -> None:
         """Publish a message, and wait until nsqlookupd knows the topic."""
         assert post(self.nsqd, f"/pub?topic={topic}", body)[0] == 200
-        wait_until(lambda: f'"{topic}"'.encode() in get(self.lookupd, "/topics")[1], lambda: topic)
+        eventually(lambda: f'"{topic}"'.encode() in get(self.lookupd, "/topics")[1], lambda: topic)
 
 
 @pytest.fixture(scope="module")
@@ -85,10 +78,10 @@ def test_topics_by_pattern(forks: ForkServer, cluster: Cluster, tmp_path: Path) 
         *("--log-prefix=[mine] ", "--sync-interval=100ms"),
     ]
     with ToolRun(forks, "nsq_to_file", arguments) as tool:
-        wait_until(lambda: (tmp_path / "events.a").exists(), lambda: tool.err)
+        eventually(lambda: (tmp_path / "events.a").exists(), lambda: tool.err)
         cluster.publish("events.b", b"two")
-        wait_until(lambda: (tmp_path / "events.b").exists(), lambda: tool.err)
-        wait_until(
+        eventually(lambda: (tmp_path / "events.b").exists(), lambda: tool.err)
+        eventually(
             lambda: (
                 sorted(each.read_bytes() for each in tmp_path.iterdir()) == [b"one\n", b"two\n"]
             ),
@@ -113,7 +106,7 @@ def test_others_find_nsqd_as_well(forks: ForkServer, cluster: Cluster) -> None:
         f"--destination-nsqd-tcp-address=127.0.0.1:{cluster.nsqd_port}",
     ]
     with ToolRun(forks, "nsq_to_nsq", arguments) as tool:
-        wait_until(lambda: b'"kept"' in get(cluster.lookupd, "/topics")[1], lambda: tool.err)
+        eventually(lambda: b'"kept"' in get(cluster.lookupd, "/topics")[1], lambda: tool.err)
         assert tool.stop() == 0
     with ToolRun(forks, "nsq_tail", [cluster.flag, "--topic=kept", "-n=1", "--channel=c"]) as tail:
         assert tail.wait() == 0
@@ -186,7 +179,7 @@ def test_posts(forks: ForkServer, cluster: Cluster, endpoint: Endpoint) -> None:
         *("--content-type=text/plain", "--header=X-Key: a:b"),
     ]
     with ToolRun(forks, "nsq_to_http", arguments) as tool:
-        wait_until(lambda: len(endpoint.requests) == 16, lambda: tool.err)
+        eventually(lambda: len(endpoint.requests) == 16, lambda: tool.err)
         assert tool.stop() == 0
     paths = sorted((path, body) for _, path, body, _ in endpoint.requests)
     assert paths == sorted((p, b"%d" % n) for p in ("/a", "/b?x=1") for n in range(8))
@@ -204,7 +197,7 @@ def test_gets(forks: ForkServer, cluster: Cluster, endpoint: Endpoint) -> None:
         "--status-every=0",
     ]
     with ToolRun(forks, "nsq_to_http", arguments) as tool:
-        wait_until(lambda: endpoint.requests, lambda: tool.err)
+        eventually(lambda: endpoint.requests, lambda: tool.err)
         assert tool.stop() == 0
         assert "--mode=broadcast is unknown: sending to all addresses" in tool.err
     ((method, path, body, _),) = endpoint.requests
@@ -241,7 +234,7 @@ def test_a_signal_ends_the_reading_of_a_terminal(forks: ForkServer, cluster: Clu
     os.close(reading)
     os.write(writing, b"one\ntw")
     try:
-        wait_until(
+        eventually(
             lambda: b'"message_count":1' in get(cluster.nsqd, "/stats?format=json&topic=typed")[1],
             lambda: os.pread(errors, 10_000, 0),
         )
@@ -267,11 +260,11 @@ def test_nsq_to_file_under_twistd(cluster: Cluster, tmp_path: Path) -> None:
     )
     try:
         first, second = (tmp_path / "out" / f"twisted-00000{n}.gz" for n in (0, 1))
-        wait_until(first.exists, lambda: process.poll())
+        eventually(first.exists, lambda: process.poll())
         process.send_signal(signal.SIGHUP)
-        wait_until(lambda: first.read_bytes().endswith(END), lambda: process.poll())
+        eventually(lambda: first.read_bytes().endswith(END), lambda: process.poll())
         cluster.publish("twisted", b"two")
-        wait_until(second.exists, lambda: process.poll())
+        eventually(second.exists, lambda: process.poll())
         process.send_signal(signal.SIGTERM)
         _, said = process.communicate(timeout=20)
     finally:
