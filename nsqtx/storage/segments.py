@@ -75,7 +75,7 @@ class Segments:
             segment = Segment.named(self._directory.path, log_name, self._damaged)
             assert segment is not None
             try:
-                if self._read_index(segment):
+                if self._read_index(segment) and segment.size:
                     self._damaged(_deleted(segment))
             except OSError as error:
                 raise self._volume.unreadable("read", segment.index_path, error) from error

@@ -6,7 +6,7 @@ import errno
 
 import pytest
 
-from nsqtx.interfaces import Batch, Pending
+from nsqtx.interfaces import Batch, Pending, StorageError
 from nsqtx.storage.batches import HEADER_SIZE, pack_batch
 from tests.support.disk import SimulatedDisk
 from tests.support.storage import Now, append, everything, make_state, make_store, read_all
@@ -232,6 +232,26 @@ def test_a_segment_is_gone() -> None:
     assert reports == [f"{gone}: deleted by somebody, messages {first} to {last} are lost"]
     log.tick()
     assert indexes[0] not in _files(disk, ".idx")
+
+
+def test_an_empty_segment_is_gone() -> None:
+    """It was begun for a write that failed, so nothing is lost with it."""
+    disk = SimulatedDisk()
+    store = make_store(disk)
+    log = store.open("t")
+    disk.failures["write_at .log"] = errno.EIO
+    with pytest.raises(StorageError):
+        append(log, b"x")
+    disk.failures.clear()
+    log.close()
+    store.close()
+    (gone,), (index,) = _files(disk, ".log"), _files(disk, ".idx")
+    disk.unlink(gone)
+    reports: list[str] = []
+    log = make_store(disk, seed=5, reports=reports).open("t")
+    assert reports == []
+    log.tick()
+    assert index not in _files(disk, ".idx")
 
 
 def test_a_damaged_checkpoint_is_reported() -> None:
