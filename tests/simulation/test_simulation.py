@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ from tests.simulation.profiles import PROFILES
 
 #: Seeds of one test, so that tests can run side by side, and of all.
 CHUNK = 10
-SEEDS = int(os.environ.get("NSQTX_SEEDS", "50"))
+SEEDS = int(os.environ.get("NSQTX_SEEDS", "200"))
 
 
 def failed(seed: int, profile: str | None = None) -> list[str]:
@@ -51,6 +52,31 @@ def test_d1_in_any_process() -> None:
         run = subprocess.run(command, env=environment, cwd=root, capture_output=True, check=True)
         traces.add(run.stdout.partition(b"\ntrace ")[2].split()[0])
     assert len(traces) == 1
+
+
+def test_a_long_run_that_is_cut_short_has_its_figures() -> None:
+    """SIGINT ends it with the sums of all processes."""
+    command = [sys.executable, "-m", "tests.simulation", "--seeds", "0-10000"]
+    command += ["--jobs", "2", "--progress", "1"]
+    root = Path(__file__).parents[2]
+    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None
+        while not run.stdout.readline().startswith(f"{'failed':>12}"):
+            assert run.poll() is None
+        run.send_signal(signal.SIGINT)
+        end = run.stdout.read().partition("ended by a signal")[2]
+    figures = {words[0]: int(words[-1].replace(",", "")) for words in table(end)}
+    assert run.returncode == 0
+    assert figures["simulations"] >= 1
+    assert figures["published"] >= figures["answered"] > 0
+    assert figures["lost"] == figures["failed"] == 0
+    assert "s of CPU" in end
+
+
+def table(text: str) -> list[list[str]]:
+    """The words of the lines that end with a number."""
+    lines = [line.split() for line in text.splitlines()]
+    return [words for words in lines if words and words[-1].replace(",", "").isdigit()]
 
 
 @pytest.mark.parametrize("bug", FOUND, ids=lambda bug: bug.name)
