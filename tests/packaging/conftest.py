@@ -1,10 +1,11 @@
-"""An installation of nsqtx without its checkout, from the wheel that the source distribution makes.
+"""Installations of nsqtx, and readers of its documents, who install and use it.
 
 What nsqtx depends on is borrowed from this interpreter, so that nothing is downloaded.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -18,8 +19,11 @@ import pytest
 
 from tests.support.checkout import borrowed, not_of_the_project
 from tests.support.networks import NamespaceNetwork
+from tests.support.shelldocument import run_on_hosts
 
 ROOT = Path(__file__).parents[2]
+#: What a new user reads, in this order.
+DOCUMENTS = [ROOT / name for name in ("README.md", "doc/quickstart.md", "doc/tutorial.md")]
 
 
 @attrs.frozen
@@ -46,6 +50,28 @@ class Installation:
         )
 
 
+def follow_the_documents(way: str, directory: Path, network: NamespaceNetwork) -> None:
+    """Do in a directory what a new user reads, with what is there to install from, the ``way``.
+
+    Commands are run as they are written, on the host that they are for; pip takes what this
+    interpreter lends for installed, and downloads nothing.
+
+    :raises AssertionError: one fails, or does not say what the document says.
+    """
+    environment = {
+        "PATH": f"{Path(sys.base_prefix) / 'bin'}:{os.environ['PATH']}",
+        "PYTHONPATH": os.pathsep.join(borrowed()),
+        "HOME": str(directory.parent),
+        "PIP_NO_INDEX": "1",
+        "PIP_NO_DEPS": "1",
+        "PIP_NO_BUILD_ISOLATION": "0",
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        # What is lent is as good as installed; ours may be in it, too.
+        "PIP_IGNORE_INSTALLED": "1",
+    }
+    run_on_hosts(DOCUMENTS, way, directory, environment, network)
+
+
 @pytest.fixture
 def network() -> Iterator[NamespaceNetwork]:
     """The hosts of a document, and nobody else, so that it can use the ports that all use."""
@@ -64,7 +90,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def installation(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Installation:
-    """Build the source distribution, from it the wheel, and install that."""
+    """Build the source distribution, from it the wheel, and install that, without the checkout."""
     built = tmp_path_factory.mktemp("built")
     _quietly(
         [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(built), str(source)],

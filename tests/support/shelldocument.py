@@ -11,6 +11,9 @@ comment                                          the block that follows
 ``<!-- terminal NAME on HOST ... -->``           the same on another host than the first
 ``<!-- terminal NAME eventually -->``            is run again until it does not fail, and says what
                                                  it should
+``<!-- terminal NAME from WAY ... -->``          is for those who have installed from that, a
+                                                 ``checkout`` or a ``wheel``; others leave it out
+``<!-- every terminal -->``                      is the first command in each terminal from here on
 ``<!-- terminal NAME stop -->``, ``kill``        (no block) Ctrl-C, SIGKILL
 ``<!-- file NAME -->``                           is the content of a file
 ``<!-- says -->``                                is in the output of the block before; ``...`` is
@@ -19,8 +22,8 @@ comment                                          the block that follows
 ``<!-- not run: REASON -->``                     is left alone
 ===============================================  ==================================================
 
-What stays in a terminal is ended by Ctrl-C before the next command there. A block of commands
-without a comment is an error.
+What stays in a terminal is ended by Ctrl-C before the next command there, and at the end of the
+document. A block of commands without a comment is an error.
 """
 
 from __future__ import annotations
@@ -45,7 +48,8 @@ _COMMENT = re.compile(
         (?P<unrun>not\ run):\ .+
       | file\ (?P<file>\S+)
       | (?P<said>says)
-      | terminal\ (?P<terminal>\w+) (?:\ on\ (?P<host>\w+))?
+      | (?P<every>every\ terminal)
+      | terminal\ (?P<terminal>\w+) (?:\ from\ (?P<way>checkout|wheel))? (?:\ on\ (?P<host>\w+))?
         (?:\ until\ (?P<until>.*?) | \ (?P<word>eventually|stop|kill|says))?
     )\ -->""",
     re.VERBOSE,
@@ -62,9 +66,11 @@ class Step:
     text: str
     file: str = ""
     terminal: str = ""
+    #: From what the reader has installed for whom it is; empty: for all.
+    way: str = ""
     host: str = ""
     until: str = ""
-    #: ``eventually``, ``stop``, ``kill``, ``says`` or nothing.
+    #: ``eventually``, ``stop``, ``kill``, ``says``, ``every`` or nothing.
     word: str = ""
 
 
@@ -95,12 +101,13 @@ def steps(path: Path) -> list[Step]:
 
 
 def _step(line: int, text: str, comment: re.Match[str]) -> Step:
-    word = "says" if comment["said"] else comment["word"] or ""
+    word = "says" if comment["said"] else "every" if comment["every"] else comment["word"] or ""
     return Step(
         line,
         text,
         comment["file"] or "",
         comment["terminal"] or "",
+        comment["way"] or "",
         comment["host"] or "",
         comment["until"] or "",
         word,
@@ -120,11 +127,13 @@ class Terminals:
         self._environment = dict(environment)
         self._before = before
         self._staying: dict[str, tuple[subprocess.Popen[bytes], Path]] = {}
+        #: The first command in each terminal.
+        self.first = ""
         #: What the last command said that ran to its end.
         self.said = ""
 
     def _command(self, step: Step) -> list[str]:
-        return [*self._before[step.host], "bash", "-e", "-c", step.text]
+        return [*self._before[step.host], "bash", "-e", "-c", self.first + step.text]
 
     def run(self, step: Step) -> int:
         """Run to the end: the exit code."""
@@ -188,8 +197,14 @@ class Terminals:
             process.wait()
             raise AssertionError(output.read_text("utf-8", "replace")) from None
 
+    def leave(self) -> None:
+        """End all that stays by Ctrl-C, as a reader does who is at the end of a document."""
+        for terminal in list(self._staying):
+            self.end(terminal, signal.SIGINT)
+        self.first = ""
+
     def close(self) -> None:
-        """End all that stays."""
+        """Kill all that stays."""
         for process, _ in self._staying.values():
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
@@ -208,13 +223,15 @@ def _says(said: str, wanted: str) -> bool:
     return re.search(".*\n?.*".join(lines), said, re.DOTALL) is not None
 
 
-def run_document(path: Path, terminals: Terminals) -> int:
-    """Do what a document says; how many steps that were."""
-    every = steps(path)
+def run_document(path: Path, way: str, terminals: Terminals) -> None:
+    """Do what a document says to those who install from ``way``."""
+    every = [step for step in steps(path) if step.way in ("", way)]
     for step, after in zip(every, [*every[1:], None], strict=True):
         place = f"{path.name}:{step.line}"
         if step.file:
             (terminals.directory / step.file).write_text(step.text, encoding="utf-8")
+        elif step.word == "every":
+            terminals.first = step.text
         elif step.word in ("stop", "kill"):
             number = signal.SIGINT if step.word == "stop" else signal.SIGKILL
             terminals.end(step.terminal, number)
@@ -233,13 +250,17 @@ def run_document(path: Path, terminals: Terminals) -> int:
                     break
                 assert time.monotonic() < until, f"{place}: exit code {code}\n{terminals.said}"
                 time.sleep(0.1)
-    return len(every)
+    terminals.leave()
 
 
 def run_on_hosts(
-    path: Path, directory: Path, environment: Mapping[str, str], network: NamespaceNetwork
-) -> int:
-    """The same on two hosts, 10.0.0.10 and 10.0.0.11, which is ``two``."""
+    paths: Sequence[Path],
+    way: str,
+    directory: Path,
+    environment: Mapping[str, str],
+    network: NamespaceNetwork,
+) -> None:
+    """Documents, one after the other, on two hosts: 10.0.0.10, and 10.0.0.11, which is ``two``."""
     one, two = network.host("one"), network.host("two")
     assert (one.address, two.address) == ("10.0.0.10", "10.0.0.11")
     before = {
@@ -247,6 +268,7 @@ def run_on_hosts(
     }
     terminals = Terminals(directory, environment, before)
     try:
-        return run_document(path, terminals)
+        for path in paths:
+            run_document(path, way, terminals)
     finally:
         terminals.close()
