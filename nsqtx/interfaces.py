@@ -32,6 +32,7 @@ __all__ = [
     "IStore",
     "ISubscriber",
     "ITopicLog",
+    "ITurns",
     "Pending",
     "StorageError",
     "TopicState",
@@ -102,6 +103,13 @@ class TopicState:
     held: ChannelState
     channels: list[ChannelState]
     clean: bool = False
+
+
+class ITurns(Interface):
+    """A reactor whose turns have an end: after all that could be read now was read."""
+
+    def at_turn_end(work: Callable[[], None]) -> None:
+        """Call ``work`` once, before the reactor waits again. What it raises is logged."""
 
 
 class ITopicLog(Interface):

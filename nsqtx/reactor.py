@@ -15,10 +15,14 @@ from __future__ import annotations
 
 import errno
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.main import installReactor
 from twisted.python import log
+from zope.interface import implementer
+
+from nsqtx.interfaces import ITurns
 
 try:
     from select import EPOLLIN
@@ -34,14 +38,36 @@ __all__ = ["AVAILABLE", "install", "install_if_possible"]
 
 if AVAILABLE:
 
+    @implementer(ITurns)
     class ShortReactor(EPollReactor):
         """See the head of this module."""
 
         _poller: Any
         _selectables: dict[int, Any]
 
+        def __init__(self) -> None:
+            super().__init__()
+            self._at_turn_end: list[Callable[[], None]] = []
+
+        def at_turn_end(self, work: Callable[[], None]) -> None:
+            """See `nsqtx.interfaces.ITurns`."""
+            self._at_turn_end.append(work)
+
+        def _end_turn(self) -> None:
+            """Do what was put off; what that puts off belongs to this turn, too."""
+            while self._at_turn_end:
+                works, self._at_turn_end = self._at_turn_end, []
+                for work in works:
+                    try:
+                        work()
+                    except Exception:  # noqa: BLE001  # the others are not to blame
+                        log.err()
+
         def doPoll(self, timeout: float | None) -> None:
             """Wait for events, at most ``timeout`` seconds, and let everybody concerned know."""
+            if self._at_turn_end:
+                # By something that was called, and not read.
+                self._end_turn()
             selectables = self._selectables
             try:
                 events = self._poller.poll(-1 if timeout is None else timeout, len(selectables))
@@ -66,6 +92,8 @@ if AVAILABLE:
                     log.err()
                 if why:
                     self._disconnectSelectable(selectable, why, True)
+            if self._at_turn_end:
+                self._end_turn()
 
         doIteration = doPoll
 

@@ -27,7 +27,7 @@ ALLOWED = {
     "clienttls": "tls",
     "descriptors": "",
     "ports": "listen descriptors",
-    "reactor": "",
+    "reactor": "interfaces",
     "jsonlog": "",
     "logs": "jsonlog kinds",
     "signals": "",

@@ -111,3 +111,44 @@ def test_twistd_offers_it() -> None:
     """``twistd --reactor=nsqtx`` is this one."""
     types: list[Any] = list(getReactorTypes())
     assert [each.moduleName for each in types if each.shortName == "nsqtx"] == ["nsqtx.reactor"]
+
+
+def test_the_end_of_a_turn(reactor: Any, readers: list[Reader]) -> None:
+    """What is put off is done once, after all reads of the turn, and what it puts off as well."""
+    done: list[str] = []
+
+    def first() -> None:
+        done.append(f"first after {sum(len(reader.read) for reader in readers)} reads")
+        reactor.at_turn_end(lambda: done.append("second"))
+
+    class Putter(Reader):
+        def doRead(self) -> Any:
+            reactor.at_turn_end(first)
+            return super().doRead()
+
+    putter = Putter()
+    reactor.addReader(putter)
+    readers.append(putter)
+    putter.peer.send(b"x")
+    reactor.doIteration(0)
+    reactor.doIteration(0)
+    assert done == ["first after 3 reads", "second"]
+
+
+def test_put_off_by_a_call(reactor: Any) -> None:
+    """What a call puts off does not wait until there is something to read."""
+    done: list[int] = []
+    reactor.at_turn_end(lambda: done.append(1))
+    reactor.doIteration(0)
+    assert done == [1]
+
+
+def test_put_off_work_that_fails(reactor: Any) -> None:
+    """It is logged, and the rest is done."""
+    done: list[int] = []
+    reactor.at_turn_end(lambda: 1 // 0)
+    reactor.at_turn_end(lambda: done.append(1))
+    with capturedLogs() as captured:
+        reactor.doIteration(0)
+    assert [event["log_level"] for event in captured] == [LogLevel.critical]
+    assert done == [1]

@@ -10,6 +10,7 @@ import attrs
 from twisted.internet.interfaces import IReactorTime
 
 from nsqtx.broker.broker import Broker
+from nsqtx.broker.turn import Turn
 from nsqtx.kinds import LOG_LEVEL
 from nsqtx.nsqd.metrics import nsqd_exposition
 from nsqtx.nsqd.options import NsqdOptions
@@ -44,6 +45,8 @@ class Node:
     tls: ServerTls | None = None
     #: Every TCP session, in the order of connecting.
     sessions: dict[Session, None] = attrs.Factory(dict)
+    #: What is put off to the end of a turn of the reactor; None: it has no such end, do it at once.
+    turn: Turn | None = None
     #: Keeps a new session to what auth servers allow; None: there are none.
     admit: Callable[[Session], Admission] | None = None
     #: The last thing that the disk refused, None when it works.

@@ -67,7 +67,10 @@ class NsqdProtocol(ServerProtocol):
 
     def _failed(self) -> None:
         """There is a bug: it costs this connection, not the daemon."""
-        log.failure("[{address}] - connection closed", address=self.session.address)
+        self._break(Failure())
+
+    def _break(self, failure: Failure) -> None:
+        log.failure("[{address}] - connection closed", failure, address=self.session.address)
         self.session.closed = True
         self.link.abort()
 
@@ -115,6 +118,9 @@ class NsqdProtocol(ServerProtocol):
 
     def upgraded(self) -> None:
         self._arm_deadline()
+
+    def broken(self, error: Exception) -> None:
+        self._break(Failure(error))
 
     def _released(self) -> None:
         """Nothing keeps us from reading any more; the layers may have something left."""

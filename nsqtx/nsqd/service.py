@@ -15,8 +15,9 @@ from twisted.python.failure import Failure
 from nsqtx.broker.broker import Broker, Settings
 from nsqtx.broker.channel import Channel
 from nsqtx.broker.topic import Topic
+from nsqtx.broker.turn import Turn
 from nsqtx.descriptors import RESERVE
-from nsqtx.interfaces import StorageError
+from nsqtx.interfaces import ITurns, StorageError
 from nsqtx.listen import ListenError
 from nsqtx.logs import NsqLogObserver
 from nsqtx.nsqd.drain import Drain
@@ -165,6 +166,8 @@ class NsqdService(SteeredService):
         hostname = self._machine.hostname
         self.node = Node(options, self._broker, self.reactor, now, hostname)
         self.node.store_health = lambda: self._store.health
+        if ITurns.providedBy(self.reactor):
+            self.node.turn = Turn(self._broker, self.reactor.at_turn_end)
         self.node.set_log_level = self._set_log_level
         self.node.tls = self._make_tls()
         if options.auth_http_address:

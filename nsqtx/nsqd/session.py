@@ -19,6 +19,8 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from nsqtx.broker.commit import Commit
+from nsqtx.broker.errors import BrokerError
 from nsqtx.broker.locality import FAR, Locality
 from nsqtx.broker.subscription import Subscription
 from nsqtx.interfaces import ISubscriber, StorageError
@@ -34,6 +36,7 @@ from nsqtx.wire.errors import ProtocolError
 from nsqtx.wire.identify import Identify, Settings
 
 if TYPE_CHECKING:
+    from nsqtx.broker.turn import Turn
     from nsqtx.nsqd.admission import Admission
 
 __all__ = ["Connection", "Session"]
@@ -43,6 +46,9 @@ log = Logger(namespace="nsqd.tcp")
 MS = 1_000_000
 #: What is gathered in one read before it is written all the same, in bytes.
 GATHER_LIMIT = 1024 * 1024
+#: Reads of up to so many bytes are looked at for a message that is left for the end of the turn;
+#: beyond that there is nothing to be gained.
+SMALL_READ = 16 * 1024
 #: How many bytes of messages may wait for commits before we stop reading from their client.
 WAITING_LIMIT = 8 * 1024 * 1024
 
@@ -70,6 +76,9 @@ class Connection(Protocol):
 
     def upgraded(self) -> None:
         """The layers are there, and commands come through them."""
+
+    def broken(self, error: Exception) -> None:
+        """A bug has met this client: say so, and close."""
 
 
 @implementer(ISubscriber)
@@ -113,6 +122,8 @@ class Session:
     _gathering: bool = False
     _waiting: deque[bytes | Waiting] = attrs.Factory(deque)
     _waiting_size: int = 0
+    #: How many messages of ours are published when the turn ends.
+    _put_off: int = 0
     _handlers: dict[Any, Handler] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -140,6 +151,12 @@ class Session:
         """
         if self.closed:
             return
+        turn = self.node.turn
+        if turn is not None:
+            if len(data) <= SMALL_READ and self._is_put_off(data, turn):
+                return
+            if self._put_off:
+                turn.finish()
         self._gathering = True
         handlers = self._handlers
         try:
@@ -160,11 +177,49 @@ class Session:
             self.fail(error)
         finally:
             if self.subscription is not None and not self.closed:
-                self.subscription.channel.pump()
+                if turn is None:
+                    self.subscription.channel.pump()
+                else:
+                    turn.pump(self.subscription.channel)
             self._gathering = False
             self._flush()
             if self.upgrade is not None:
                 self._begin_upgrade()
+
+    def _is_put_off(self, data: bytes, turn: Turn) -> bool:
+        """Whether a read is one message to publish, and is left for the end of the turn."""
+        body = self.parser.lone_pub(data)
+        if body is None or self.admission is not None or self.node.draining:
+            return False
+        self._put_off += 1
+        turn.publish(self.parser.pub_topic, body, self)
+        self.last_command = self.node.clock.seconds()
+        return True
+
+    def taken(self, topic: str, size: int, commit: Commit | None) -> None:
+        """See `nsqtx.broker.turn.Publisher`."""
+        self._put_off -= 1
+        try:
+            if commit is not None:
+                self.wait_for_commit(Waiting(commit, frames.OK, "PUB", topic, 1, size))
+                return
+            published = self.published
+            published[topic] = published.get(topic, 0) + 1
+            if self._waiting:
+                self._waiting.append(frames.OK)
+            elif not self.gone:
+                self.connection.write(frames.OK)
+        except Exception as error:  # noqa: BLE001  # the others are not to blame
+            self.connection.broken(error)
+
+    def refused(self, error: Exception) -> None:
+        """See `nsqtx.broker.turn.Publisher`."""
+        self._put_off -= 1
+        if isinstance(error, (BrokerError, StorageError)):
+            self.fail(refused("PUB", error))
+            self._flush()
+        else:
+            self.connection.broken(error)
 
     def deliver(self, data: bytes, count: int) -> None:
         """Messages from the channel."""
@@ -247,6 +302,8 @@ class Session:
 
     def wait_for_commit(self, entry: Waiting) -> None:
         """Keep an answer, and all behind it, until the log has made its messages safe."""
+        if self.gone:
+            return
         self._waiting.append(entry)
         self._waiting_size += entry.size
         if self._waiting_size > WAITING_LIMIT:
@@ -331,6 +388,7 @@ class Session:
         """The client sends no more, or took too long: say so if it was inside a body."""
         if self.closed:
             return
+        self._finish_turn()
         if self.waits_for is not None:
             self.end_waits = True
             return
@@ -343,6 +401,11 @@ class Session:
         else:
             self._end_in_mpub(topic, error)
         self._flush()
+
+    def _finish_turn(self) -> None:
+        """Have what we published answered before we close."""
+        if self._put_off and self.node.turn is not None:
+            self.node.turn.finish()
 
     def _end_in_mpub(self, topic: str, error: ProtocolError) -> None:
         try:
@@ -362,6 +425,7 @@ class Session:
 
     def dropped(self) -> None:
         """The channel is gone, or nsqd stops: close without a frame."""
+        self._finish_turn()
         if not self.closed:
             self._close()
 

@@ -124,6 +124,26 @@ class Parser:
             data = kept.take()
         return self._read(data)
 
+    def lone_pub(self, data: bytes) -> bytes | None:
+        """The body, if a read is exactly one PUB with the line of the last; else it is for `feed`.
+
+        That is what a client sends who waits for each answer; `pub_topic` is its topic.
+        """
+        if not self._line or self._reads != _COMMANDS or self.blocked or self.locked:
+            return None
+        width = len(self._line) + 4
+        if self._kept.size or self._ended or len(data) <= width:
+            return None
+        line, size = self._unpack_line(data)
+        if line != self._line or width + size != len(data) or size > self.limits.max_msg_size:
+            return None
+        return data[width:]
+
+    @property
+    def pub_topic(self) -> str:
+        """The topic of the last PUB."""
+        return self._line_topic
+
     def resume(self) -> list[Event]:
         """Go on after a barrier. Without one, or without anything to go on with: no events."""
         if not self.blocked and self._reads != _BODY:

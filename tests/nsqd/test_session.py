@@ -26,6 +26,7 @@ class RecordingConnection:
     held: bool = False
     negotiations: list[bool] = attrs.Factory(list)
     upgrades: list[Upgrade | None] = attrs.Factory(list)
+    errors: list[Exception] = attrs.Factory(list)
 
     def write(self, data: bytes) -> None:
         assert not self.closed
@@ -45,6 +46,9 @@ class RecordingConnection:
 
     def upgraded(self) -> None:
         self.upgrades.append(None)
+
+    def broken(self, error: Exception) -> None:
+        self.errors.append(error)
 
 
 class Desk:

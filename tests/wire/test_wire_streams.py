@@ -223,3 +223,24 @@ def test_kinds_of_this_file() -> None:
     )
     events, _ = drive([stream + mpub([b"x"]) + b"MPUB t\n\0\0\0\0"])
     assert [event[0] for event in events[1:]] == [PUB, DPUB, FIN, LINE, LINE, BODY, MPUB, BAD_MPUB]
+
+
+@given(
+    before=st.sampled_from([b"", b"PUB t\n" + sized(b"x"), b"PUB t\r\n" + sized(b"x"), b"PUB u\n"]),
+    line=st.sampled_from([b"PUB t\n", b"PUB t\r\n", b"PUB u\n", b"FIN t\n"]),
+    size=st.integers(-1, 70),
+    body=st.binary(max_size=70),
+    rest=st.sampled_from([b"", b"\n", b"NOP\n", b"PUB t\n"]),
+)
+def test_a_lone_pub(before: bytes, line: bytes, size: int, body: bytes, rest: bytes) -> None:
+    """What is taken for one PUB is one to the parser, too; with its line known, each is."""
+    one, other = Parser(LIMITS), Parser(LIMITS)
+    for parser in (one, other):
+        parser.feed(b"  V2" + before)
+    data = line + struct.pack(">i", size) + body + rest
+    lone = one.lone_pub(data)
+    events = other.feed(data)
+    if lone is not None:
+        assert events == [(PUB, one.pub_topic, [lone])]
+    elif before == line + sized(b"x") and not rest:
+        assert size != len(body) or not 0 < size <= LIMITS.max_msg_size
