@@ -77,6 +77,16 @@ class ServerProtocol(protocol.Protocol):
     def writeConnectionLost(self) -> None:
         """We closed our sending side, in `_end`."""
 
+    def _let_go(self) -> None:
+        """The connection is gone, and all was done about it.
+
+        The session, the link and calls that were made refer to us. As long as we refer to them,
+        too, nothing but the garbage collector, which is run seldom, would free all of it.
+        """
+        self.link.lost()
+        self._linger = None
+        del self.session
+
     def _end(self, top: Sending) -> None:
         """Send what is buffered, then close; linger, unless the client has closed its side."""
         self._closing = True

@@ -159,3 +159,11 @@ class Link:
 
     def stopProducing(self) -> None:
         """The connection is gone; `connectionLost` does what there is to do."""
+
+    def lost(self) -> None:
+        """The connection is gone: forget whom to tell."""
+        self.on_blocked = self.on_unblocked = self.on_released = _nobody
+
+
+def _nobody() -> None:
+    """Nobody has to be told."""

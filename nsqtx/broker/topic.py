@@ -326,6 +326,7 @@ class Topic:
         """
         channel = self.channels.pop(name)
         channel.close()
+        channel.departed.clear()  # those of its consumers that had messages; they refer to it
         self.changed(self)
         self.channel_gone(self, channel)
 

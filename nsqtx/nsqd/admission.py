@@ -7,7 +7,7 @@ Then the session does nothing more of what the client sent until the answer is t
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import attrs
 from twisted.logger import Logger
@@ -31,7 +31,7 @@ log = Logger(namespace="nsqd.tcp")
 _NANO = 1e9
 
 
-def admission_by(options: NsqdOptions, reactor: Any) -> Callable[[Session], Admission]:
+def admission_by(options: NsqdOptions, reactor: Any) -> Callable[[], Admission]:
     """What makes the `Admission` of a new session, by the auth servers that the options name.
 
     :raises ValueError: ``--tls-root-ca-file`` cannot be used.
@@ -49,14 +49,16 @@ def admission_by(options: NsqdOptions, reactor: Any) -> Callable[[Session], Admi
         reactor,
         options.http_client_request_timeout / _NANO,
     )
-    return lambda session: Admission(session, servers)
+    return lambda: Admission(servers)
 
 
 @attrs.define(eq=False)
 class Admission:
-    """One client's secret, and what the auth servers last said of it."""
+    """One client's secret, and what the auth servers last said of it.
 
-    session: Session
+    Its session is handed in: they would be a cycle if it was kept here.
+    """
+
     servers: AuthServers
     state: AuthState | None = None
     _secret: bytes = attrs.field(default=b"", repr=False)
@@ -65,7 +67,7 @@ class Admission:
     #: The topics that may be published to until then.
     _topics: set[str] = attrs.Factory(set)
 
-    def authenticate(self, secret: bytes) -> None:
+    def authenticate(self, session: Session, secret: bytes) -> None:
         """AUTH.
 
         :raises ProtocolError: the client has done that already.
@@ -74,17 +76,17 @@ class Admission:
         if self.state is not None:
             raise ProtocolError("E_INVALID", "AUTH already set")
         self._secret = secret
-        raise self._ask(self._introduce, again=False)
+        raise self._ask(session, self._introduce, again=False)
 
-    def check_publish(self, word: str, topic: str) -> None:
+    def check_publish(self, session: Session, word: str, topic: str) -> None:
         """PUB, MPUB or DPUB; see `_check`. What was allowed once is known until it expires."""
-        if topic not in self._topics or self._expired():
-            self._check(word, PUBLISH, topic)
+        if topic not in self._topics or self._expired(session):
+            self._check(session, word, PUBLISH, topic)
             self._topics.add(topic)
 
-    def check_subscribe(self, topic: str, channel: str) -> None:
+    def check_subscribe(self, session: Session, topic: str, channel: str) -> None:
         """SUB; see `_check`."""
-        self._check("SUB", SUBSCRIBE, topic, channel)
+        self._check(session, "SUB", SUBSCRIBE, topic, channel)
 
     def stats(self) -> dict[str, Any]:
         """What ``/stats`` shows of it (nsqd-http section 8.1); what is empty is not shown."""
@@ -98,7 +100,9 @@ class Admission:
         }
         return {key: value for key, value in shown.items() if value}
 
-    def _check(self, word: str, permission: str, topic: str, channel: str = "") -> None:
+    def _check(
+        self, session: Session, word: str, permission: str, topic: str, channel: str = ""
+    ) -> None:
         """Section 8.3.
 
         :raises ProtocolError: the client may not do that.
@@ -107,37 +111,33 @@ class Admission:
         state = self.state
         if state is None:
             raise ProtocolError("E_AUTH_FIRST", f"AUTH required before {word}")
-        if self._expired():
-            raise self._ask(lambda: None, again=True)
+        if self._expired(session):
+            raise self._ask(session, lambda _: None, again=True)
         if not state.allows(permission, topic.encode(), channel.encode()):
             what = f"AUTH failed for {word} on {quote(topic)} {quote(channel)}"
             raise ProtocolError("E_UNAUTHORIZED", what)
 
-    def _expired(self) -> bool:
-        return self.session.node.clock.seconds() > self._expires
+    def _expired(self, session: Session) -> bool:
+        return session.node.clock.seconds() > self._expires
 
-    def _ask(self, then: Callable[[], None], again: bool) -> Later:
+    def _ask(self, session: Session, then: Callable[[Session], None], again: bool) -> Later:
         """Ask an auth server, take over what it says, and do ``then``."""
-        session = self.session
         client = Client(self._secret, session.host, session.tls, session.common_name)
         asked = self.servers.ask(client)
-        return Later(asked.addCallbacks(self._learn, self._failed, callbackArgs=(then,)), again)
+        ready = asked.addCallbacks(
+            self._learn, _failed, callbackArgs=(session, then), errbackArgs=(session,)
+        )
+        return Later(ready, again)
 
-    def _learn(self, state: AuthState, then: Callable[[], None]) -> None:
+    def _learn(self, state: AuthState, session: Session, then: Callable[[Session], None]) -> None:
         self.state = state
-        self._expires = self.session.node.clock.seconds() + state.ttl
+        self._expires = session.node.clock.seconds() + state.ttl
         self._topics.clear()
-        then()
+        then(session)
 
-    def _failed(self, failure: Failure) -> NoReturn:
-        failure.trap(AuthError)
-        address = self.session.address
-        log.error("[{address}] - AUTH failed: {error}", address=address, error=failure.value)
-        raise ProtocolError("E_AUTH_FAILED", "AUTH failed")
-
-    def _introduce(self) -> None:
+    def _introduce(self, session: Session) -> None:
         """Answer an AUTH. That cannot fail, so there is no E_AUTH_ERROR."""
-        state, session = self.state, self.session
+        state = self.state
         assert state is not None
         if not state.authorizations:
             raise ProtocolError("E_UNAUTHORIZED", "AUTH no authorizations found")
@@ -148,3 +148,11 @@ class Admission:
             "permission_count": len(state.authorizations),
         }
         session.reply(frames.response(gojson.encode(answer)))
+
+
+def _failed(failure: Failure, session: Session) -> Failure:
+    if not isinstance(failure.value, AuthError):
+        return failure
+    address = session.address
+    log.error("[{address}] - AUTH failed: {error}", address=address, error=failure.value)
+    raise ProtocolError("E_AUTH_FAILED", "AUTH failed")

@@ -346,8 +346,17 @@ class Layers:
             self._next_turn.cancel()
             self._next_turn = None
 
+    def lost(self) -> None:
+        """The connection is gone: forget the layers, and whom to tell."""
+        self.unwrap()
+        self._receive = self._on_end = self._on_error = _nobody
+
     def _say_goodbye(self) -> None:
         self.stop()
         data = self._layers[0].goodbye() if self._layers else b""
         if data:
             self.link.write(data)
+
+
+def _nobody(*_: object) -> None:
+    """Nobody has to be told."""

@@ -109,7 +109,7 @@ def _sub(session: Session, params: list[bytes]) -> None:
     if not valid_name(channel):
         raise ProtocolError("E_BAD_CHANNEL", f"SUB channel name {quote(channel)} is not valid")
     if session.admission is not None:
-        session.admission.check_subscribe(topic.decode(), channel.decode())
+        session.admission.check_subscribe(session, topic.decode(), channel.decode())
     options = session.node.options
     try:
         found = session.node.broker.get_topic(topic.decode()).get_channel(channel.decode())
@@ -130,7 +130,7 @@ def _sub(session: Session, params: list[bytes]) -> None:
 def _mpub(session: Session, params: list[bytes]) -> None:
     """An MPUB that the parser announces, with a valid topic (section 5.4, steps 3 and 4)."""
     if session.admission is not None:
-        session.admission.check_publish("MPUB", params[0].decode())
+        session.admission.check_publish(session, "MPUB", params[0].decode())
 
 
 def _rdy(session: Session, params: list[bytes]) -> None:

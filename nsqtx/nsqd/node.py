@@ -48,7 +48,7 @@ class Node:
     #: What is put off to the end of a turn of the reactor; None: it has no such end, do it at once.
     turn: Turn | None = None
     #: Keeps a new session to what auth servers allow; None: there are none.
-    admit: Callable[[Session], Admission] | None = None
+    admit: Callable[[], Admission] | None = None
     #: The last thing that the disk refused, None when it works.
     store_health: Callable[[], str | None] = lambda: None
     #: Makes a level of ``log_level`` take effect.

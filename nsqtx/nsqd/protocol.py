@@ -86,12 +86,14 @@ class NsqdProtocol(ServerProtocol):
         for call in (self._heartbeat, self._deadline, self._linger):
             cancel(call)
         if self._upgrades is not None:
-            self._upgrades.stop()
-            self._upgrades.layers.stop()
+            self._upgrades.lost()
         self._factory.node.sessions.pop(self.session, None)
         self.session.lost()
         log.info("PROTOCOL(V2): [{address}] exiting ioloop", address=self.session.address)
         self._factory.lost(self)
+        self._upgrades = self._heartbeat = self._deadline = None
+        del self._receive
+        self._let_go()
 
     # What the session wants (nsqtx.nsqd.session.Connection).
 

@@ -97,7 +97,7 @@ def checked(word: str, do: Callable[[Session, Event], None]) -> Callable[[Sessio
 
     def check(session: Session, event: Event) -> None:
         assert session.admission is not None
-        session.admission.check_publish(word, event[1])
+        session.admission.check_publish(session, word, event[1])
         do(session, event)
 
     return check

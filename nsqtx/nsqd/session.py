@@ -131,7 +131,7 @@ class Session:
         self.parser = Parser(wire_limits(options), locked=options.tls_required != "false")
         self._handlers = EVENTS
         if self.node.admit is not None:
-            self.admission = self.node.admit(self)
+            self.admission = self.node.admit()
             self._handlers = CHECKED
             self.parser.announce_mpub = True
         self.identity = Identify(client_id=self.host, hostname=self.host)
@@ -215,6 +215,8 @@ class Session:
     def refused(self, error: Exception) -> None:
         """See `nsqtx.broker.turn.Publisher`."""
         self._put_off -= 1
+        if self.gone:
+            return
         if isinstance(error, (BrokerError, StorageError)):
             self.fail(refused("PUB", error))
             self._flush()
@@ -354,7 +356,7 @@ class Session:
         if word == b"AUTH":
             if self.admission is None:
                 raise ProtocolError("E_AUTH_DISABLED", "AUTH disabled")
-            self.admission.authenticate(body)
+            self.admission.authenticate(self, body)
         first = not self.identified
         self.reply(frames.response(identify(self, body)))
         self.connection.negotiated(first)
@@ -420,6 +422,7 @@ class Session:
         self._out.clear()
         if self.subscription is not None:
             self.subscription.leave()
+            self.subscription = None  # it refers to us
         if self.waits_for is not None:
             self.waits_for.cancel()
 

@@ -155,6 +155,11 @@ class Upgrades:
                 self._handshake.cancel()
             self._handshake = None
 
+    def lost(self) -> None:
+        """The connection is gone."""
+        self.stop()
+        self.layers.lost()
+
     def _ended(self) -> None:
         if self.shaking_hands:
             self._refuse("EOF")

@@ -67,6 +67,8 @@ class LookupProtocol(ServerProtocol):
         self._factory.node.sessions.pop(self.session, None)
         self.session.lost()
         self._factory.lost(self)
+        self._no_magic_yet = None
+        self._let_go()
 
     # What the session wants (nsqtx.nsqlookupd.session.Connection).
 

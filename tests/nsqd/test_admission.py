@@ -22,7 +22,7 @@ class GuardedDesk(Desk):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.servers = AskedServers()
-        self.node.admit = lambda session: Admission(session, self.servers)  # type: ignore[arg-type]
+        self.node.admit = lambda: Admission(self.servers)  # type: ignore[arg-type]
 
     def answer(self, **changes: Any) -> None:
         """Answer the last question."""

@@ -206,18 +206,19 @@ def test_half_close_behind_a_publish_that_waits_for_the_disk() -> None:
 def test_a_lost_connection_leaves_nothing_behind() -> None:
     """After the end no timer runs and the node has forgotten the session."""
     clock, protocol, _ = connect()
+    node = protocol.session.node
     protocol.dataReceived(b"SUB t c\nRDY 1\n")
     protocol.connectionLost(Failure(ConnectionDone()))
     assert clock.getDelayedCalls() == []
-    assert protocol.session.node.sessions == {}
-    assert protocol.session.node.broker.topics["t"].channels["c"].subscriptions == []
+    assert node.sessions == {}
+    assert node.broker.topics["t"].channels["c"].subscriptions == []
 
 
 def test_who_waits_for_an_auth_server_is_not_silent() -> None:
     """While nsqd asks it reads nothing, heartbeats go on, and the deadline waits for the answer."""
     clock, protocol, _ = connect()
     servers = AskedServers()
-    protocol.session.node.admit = lambda session: Admission(session, servers)  # type: ignore[arg-type]
+    protocol.session.node.admit = lambda: Admission(servers)  # type: ignore[arg-type]
     protocol = NsqdFactory(protocol.session.node).buildProtocol(None)
     transport = HalfCloseTransport(peerAddress=IPv4Address("TCP", "1.2.3.4", 5))
     protocol.makeConnection(transport)

@@ -101,6 +101,17 @@ def test_a_lost_client(must_commit: bool) -> None:
     assert bodies(desk) == [[b"a"], [b"b"]]
 
 
+@pytest.mark.parametrize("error", [StorageError("no space left"), ZeroDivisionError()])
+def test_a_lost_client_that_is_refused(error: Exception) -> None:
+    """There is nobody to tell, whatever went wrong."""
+    desk = TurningDesk()
+    session, connection = desk.publisher()
+    session.receive(B)
+    session.lost()
+    session.refused(error)
+    assert (connection.data, connection.closed, connection.errors) == ([], False, [])
+
+
 def test_a_refusal_closes() -> None:
     """The disk refuses: E_PUB_FAILED, as without turns (nsqd-tcp 5.2)."""
     desk = TurningDesk()

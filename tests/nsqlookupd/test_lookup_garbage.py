@@ -1,0 +1,58 @@
+"""A connection to nsqlookupd that has ended is freed at once, without the garbage collector."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from nsqtx.connections import LINGER
+from nsqtx.nsqlookupd.protocol import MAGIC_TIMEOUT, LookupProtocol
+from tests.nsqlookupd.test_lookup_protocol import IDENTIFY, Lookupd, lose
+from tests.support.garbage import left_to_collector
+
+Behave = Callable[[LookupProtocol], None]
+
+
+def silent(protocol: LookupProtocol) -> None:
+    """Says nothing but the magic."""
+
+
+def registers(protocol: LookupProtocol) -> None:
+    protocol.dataReceived(IDENTIFY + b"REGISTER t c\nREGISTER u\nUNREGISTER u\nPING\n")
+
+
+def is_refused(protocol: LookupProtocol) -> None:
+    protocol.dataReceived(b"WHAT\n")
+
+
+def ends(protocol: LookupProtocol) -> None:
+    protocol.dataReceived(IDENTIFY + b"REGISTER t c\nPI")
+    protocol.readConnectionLost()
+
+
+@pytest.mark.parametrize("magic", [b"  V1", b""])
+@pytest.mark.parametrize("behave", [silent, registers, is_refused, ends])
+@pytest.mark.parametrize("seconds", [0.0, LINGER, MAGIC_TIMEOUT])
+def test_a_connection(magic: bytes, behave: Behave, seconds: float) -> None:
+    """Whatever the client did, and however long it was there."""
+    lookupd = Lookupd()
+
+    def come_and_go() -> None:
+        protocol, transport = lookupd.connect(magic)
+        behave(protocol)
+        lookupd.clock.advance(seconds)
+        unregister(transport)
+        lose(protocol)
+        lookupd.clock.pump([0.0] * 3)
+        assert lookupd.clock.getDelayedCalls() == []
+        assert lookupd.node.sessions == {}
+
+    assert left_to_collector(come_and_go) == {}
+
+
+def unregister(transport: Any) -> None:
+    """As Twisted's transports do when they are lost."""
+    if transport.producer is not None:
+        transport.unregisterProducer()
