@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,52 +9,11 @@ from twisted.logger import capturedLogs
 
 from nsqtx.broker.broker import Broker
 from nsqtx.interfaces import StorageError
-from nsqtx.nsqd.http import NsqdApi
 from nsqtx.web.api import ApiResource
 from nsqtx.web.lane import MAX_KEPT_HEADS
-from nsqtx.web.site import ApiSite
 from tests.support.http import Connection, request_bytes
+from tests.support.lanes import Both, same_answers
 from tests.support.nsqdapi import Nsqd, binary
-
-
-class WithoutLane(Nsqd):
-    """An nsqd all of whose requests go to Klein."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        api = NsqdApi(self.node)  # type: ignore[arg-type]
-        resource = ApiResource(api.app, api.routes)
-        self.site = ApiSite(resource, self.node.clock, api.body_limit)
-
-
-class Both:
-    """The same bytes to an nsqd with a lane and to one without, on a connection each."""
-
-    def __init__(self) -> None:
-        self.nsqds = (Nsqd(), WithoutLane())
-        self.connections = [Connection(nsqd.site) for nsqd in self.nsqds]
-        self.answers = [b"", b""]
-
-    def send(self, data: bytes) -> None:
-        """Send to both. The lane may answer a bad head later, at its end, but not otherwise."""
-        for index, connection in enumerate(self.connections):
-            connection.send(data)
-            self.answers[index] += connection.sent_by_server()
-        assert self.answers[1].startswith(self.answers[0])
-
-    def check(self) -> None:
-        """See that answers, messages and the states of the connections are the same."""
-        assert self.answers[0] == self.answers[1]
-        fast, slow = self.nsqds
-        topics = fast.node.broker.topics.keys()
-        assert topics == slow.node.broker.topics.keys()
-        for topic in topics:
-            assert fast.bodies(topic) == slow.bodies(topic)
-        first, second = (each.transport for each in self.connections)
-        assert first.disconnecting == second.disconnecting
-        assert first.half_closed == second.half_closed
-        assert first.producerState == second.producerState
-
 
 TARGETS = [
     "/pub?topic=t",
@@ -132,15 +89,14 @@ requests = st.builds(
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(requests, min_size=1, max_size=5), st.lists(st.integers(1, 400), max_size=12))
-def test_same_answers(sent: list[bytes], cuts: list[int]) -> None:
+def test_same_answers_however_they_are_cut(sent: list[bytes], cuts: list[int]) -> None:
     """Whatever is asked, however it is cut into reads, lane and Klein answer the same bytes."""
-    both = Both()
     data = b"".join(sent)
+    reads = []
     for size in cuts:
-        both.send(data[:size])
+        reads.append(data[:size])
         data = data[size:]
-    both.send(data)
-    both.check()
+    same_answers([*reads, data])
 
 
 @pytest.mark.parametrize("header", ["", *HEADERS])

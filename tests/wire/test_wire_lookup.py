@@ -20,30 +20,16 @@ from nsqtx.wire.lookup import (
     parse_peer,
     v1_frame,
 )
+from tests.support.streams import lookup_events, same_lookup_events
 
 REQUIRED = {"broadcast_address": "b", "tcp_port": 1, "http_port": 2, "version": "1.3.0"}
-
-
-def events(parser: LookupParser, *reads: bytes) -> list[object]:
-    """What is in these reads, after the magic; an error, as its text, is the last."""
-    found: list[object] = []
-    try:
-        for read in reads:
-            parser.feed(read)
-            while (event := parser.next()) is not None:
-                found.append(event)
-                if isinstance(event, Line) and event.word == b"IDENTIFY":
-                    parser.expect_body()
-    except ProtocolError as error:
-        found.append(str(error))
-    return found
 
 
 def test_the_first_four_bytes_are_the_magic() -> None:
     """Whatever they are; fewer are none yet."""
     parser = LookupParser()
-    assert events(parser, b"GE") == []
-    assert events(parser, b"T /x\n") == [Magic(b"GET "), Line(b"/x", [])]
+    assert lookup_events(parser, b"GE") == []
+    assert lookup_events(parser, b"T /x\n") == [Magic(b"GET "), Line(b"/x", [])]
 
 
 @pytest.mark.parametrize(
@@ -61,7 +47,10 @@ def test_the_first_four_bytes_are_the_magic() -> None:
 )
 def test_a_line_is_split_at_single_spaces(line: bytes, word: bytes, params: list[bytes]) -> None:
     """After white space around it is gone (section 3.2)."""
-    assert events(LookupParser(), b"  V1" + line + b"\n") == [Magic(b"  V1"), Line(word, params)]
+    assert lookup_events(LookupParser(), b"  V1" + line + b"\n") == [
+        Magic(b"  V1"),
+        Line(word, params),
+    ]
 
 
 def test_what_follows_identify_is_a_body_only_if_it_is_expected() -> None:
@@ -84,12 +73,12 @@ def test_what_follows_identify_is_a_body_only_if_it_is_expected() -> None:
 def test_a_size_out_of_bounds_is_refused_at_once(size: int, text: str) -> None:
     """The original dies of the first, and makes room for the last."""
     data = b"  V1IDENTIFY\n" + struct.pack(">i", size)
-    assert events(LookupParser(), data)[-1] == text
+    assert lookup_events(LookupParser(), data)[-1] == text
 
 
 def test_an_empty_body_is_a_body() -> None:
     """That it is no JSON is another matter."""
-    assert events(LookupParser(), b"  V1IDENTIFY\n\0\0\0\0PING\n")[2:] == [
+    assert lookup_events(LookupParser(), b"  V1IDENTIFY\n\0\0\0\0PING\n")[2:] == [
         Body(b""),
         Line(b"PING", []),
     ]
@@ -98,10 +87,12 @@ def test_an_empty_body_is_a_body() -> None:
 def test_a_line_may_be_long_but_not_endless() -> None:
     """The limit is the same whether the end of the line has come or not."""
     longest = b"PING " + b"x" * (MAX_V1_LINE - 6)
-    assert events(LookupParser(), b"  V1" + longest + b"\n")[1:] == [Line(b"PING", [longest[5:]])]
+    assert lookup_events(LookupParser(), b"  V1" + longest + b"\n")[1:] == [
+        Line(b"PING", [longest[5:]])
+    ]
     text = f"E_INVALID line of more than {MAX_V1_LINE} bytes"
     for end in (b"", b"\n"):
-        assert events(LookupParser(), b"  V1" + longest + b"x" + end)[1:] == [text]
+        assert lookup_events(LookupParser(), b"  V1" + longest + b"x" + end)[1:] == [text]
 
 
 @pytest.mark.parametrize(
@@ -119,7 +110,7 @@ def test_a_line_may_be_long_but_not_endless() -> None:
 def test_an_end_inside_a_body_is_an_error(data: bytes, text: str | None) -> None:
     """Anywhere else there is nobody to answer (section 3.8)."""
     parser = LookupParser()
-    events(parser, data)
+    lookup_events(parser, data)
     error = parser.end()
     assert (None if error is None else str(error)) == text
 
@@ -140,8 +131,7 @@ def test_pieces_do_not_matter(data: bytes, sizes: list[int]) -> None:
     for size in sizes:
         pieces.append(data[at : at + size])
         at += size
-    whole, cut = LookupParser(), LookupParser()
-    assert events(whole, data) == events(cut, *pieces, data[at:])
+    same_lookup_events([*pieces, data[at:]])
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -14,58 +14,15 @@ from nsqtx.wire.commands import (
     BAD_MPUB,
     BODY,
     DPUB,
-    ERROR,
     FIN,
     LINE,
     MPUB,
     PUB,
-    TOO_LONG,
-    Event,
     Parser,
 )
-from nsqtx.wire.errors import ProtocolError
 from nsqtx.wire.limits import Limits
-
-LIMITS = Limits(max_msg_size=60, max_body_size=300, max_req_timeout=1000)
-
-
-def sized(body: bytes) -> bytes:
-    """A body with its size."""
-    return struct.pack(">i", len(body)) + body
-
-
-def drive(pieces: list[bytes], limits: Limits = LIMITS) -> tuple[list[Event], ProtocolError | None]:
-    """What a session sees that lets IDENTIFY and AUTH through, and what it hears at the end."""
-    parser = Parser(limits)
-    seen: list[Event] = []
-    for piece in pieces:
-        events = parser.feed(piece)
-        while events:
-            for event in events:
-                if event[0] == LINE and event[1] in (b"IDENTIFY", b"AUTH"):
-                    parser.expect_body(event[1], limits.max_body_size)
-            seen += events
-            events = parser.resume()
-        assert parser.buffered <= max(limits.max_body_size, 16384) + 40
-    return seen, parser.eof()
-
-
-def apart(events: list[Event]) -> list[Event]:
-    """The events with runs taken apart, and errors as bytes."""
-    single: list[Event] = []
-    for event in events:
-        if event[0] == PUB:
-            single += [(PUB, event[1], body) for body in event[2]]
-        elif event[0] == FIN:
-            single += [(FIN, id) for id in event[1]]
-        elif event[0] == LINE and event[1] == b"FIN" and len(event[2]) == 1:
-            single.append((FIN, event[2][0]))
-        elif event[0] in (ERROR, BAD_MPUB):
-            single.append((*event[:-1], event[-1].data))
-        else:
-            single.append(event)
-    return single
-
+from tests.support.parsing import sized
+from tests.support.streams import commands_in, nothing_follows_an_error, same_commands
 
 BODIES = st.binary(min_size=1, max_size=60)
 TOPICS = st.sampled_from([b"t", b"topic", b"t#ephemeral"])
@@ -112,26 +69,20 @@ BROKEN = st.sampled_from(
 def test_any_split(commands: list[bytes], broken: bytes, data: st.DataObject) -> None:
     """However a stream is split into reads, the same commands come of it, and the same end."""
     stream = b"  V2" + b"".join(commands) + broken
-    whole, end = drive([stream])
     places = data.draw(st.lists(st.integers(0, len(stream)), max_size=8))
     at = 0
     pieces = []
     for place in [*sorted(places), len(stream)]:
         pieces.append(stream[at:place])
         at = place
-    split, split_end = drive(pieces)
-    assert apart(split) == apart(whole)
-    assert (split_end and split_end.data) == (end and end.data)
+    same_commands(pieces)
 
 
 @given(st.lists(COMMANDS, max_size=3), BROKEN)
 def test_byte_by_byte(commands: list[bytes], broken: bytes) -> None:
     """A stream may also come byte by byte."""
     stream = b"  V2" + b"".join(commands) + broken[:400]
-    whole, end = drive([stream])
-    split, split_end = drive([bytes([byte]) for byte in stream])
-    assert apart(split) == apart(whole)
-    assert (split_end and split_end.data) == (end and end.data)
+    same_commands([bytes([byte]) for byte in stream])
 
 
 WORDS = st.sampled_from(
@@ -142,13 +93,8 @@ WORDS = st.sampled_from(
 @given(st.lists(st.binary(max_size=12) | WORDS, max_size=20))
 def test_garbage(pieces: list[bytes]) -> None:
     """Whatever comes, the parser gives events: the last one may be an error, and none follows."""
-    events, _ = drive([b"  V2", *pieces])
-    for event in events[:-1]:
-        assert event[0] not in (ERROR, BAD_MPUB, TOO_LONG)
-    for event in events:
-        if event[0] == ERROR:
-            assert isinstance(event[1], ProtocolError)
-            assert event[1].fatal
+    events, _ = commands_in([b"  V2", *pieces])
+    nothing_follows_an_error(events)
 
 
 def reads(stream: bytes, length: int = 65536) -> list[bytes]:
@@ -168,7 +114,7 @@ def test_large_mpub() -> None:
     mixed = [draw.randbytes(draw.randrange(1, 600)) for _ in range(16_000)]
     for bodies in (same, mixed, [draw.randbytes(1_000_000)] * 5):
         for length in (65536, 10_000_000):
-            events, end = drive([b"  V2", *reads(mpub(bodies), length)], Limits())
+            events, end = commands_in([b"  V2", *reads(mpub(bodies), length)], Limits())
             assert events[1:] == [(MPUB, "t", bodies)]
             assert end is None
 
@@ -221,7 +167,7 @@ def test_kinds_of_this_file() -> None:
     stream = (
         b"  V2PUB t\n\0\0\0\1xDPUB t 5\n\0\0\0\1xFIN 0123456789abcdef\nNOP\nIDENTIFY\n\0\0\0\2{}"
     )
-    events, _ = drive([stream + mpub([b"x"]) + b"MPUB t\n\0\0\0\0"])
+    events, _ = commands_in([stream + mpub([b"x"]) + b"MPUB t\n\0\0\0\0"])
     assert [event[0] for event in events[1:]] == [PUB, DPUB, FIN, LINE, LINE, BODY, MPUB, BAD_MPUB]
 
 
