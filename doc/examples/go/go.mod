@@ -1,0 +1,3 @@
+module nsqexample
+
+go 1.19
