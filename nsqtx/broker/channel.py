@@ -9,13 +9,14 @@ import attrs
 from nsqtx.broker.backlog import Backlog
 from nsqtx.broker.dead_letters import DeadLetters
 from nsqtx.broker.errors import Exiting, TooManyConsumers
-from nsqtx.broker.locality import FAR, LocalCounts, Locality, nearest
+from nsqtx.broker.locality import FAR, LocalCounts, Locality
 from nsqtx.broker.quantile import LatencyWindow
 from nsqtx.broker.returned import DeferredMessages, RequeuedMessages, next_frame
-from nsqtx.broker.subscription import DELIVER_BYTES, Subscription
+from nsqtx.broker.serving import serve
+from nsqtx.broker.subscription import Subscription
 from nsqtx.broker.takers import Takers
 from nsqtx.histogram import Histogram
-from nsqtx.interfaces import ChannelState, ISubscriber, Pending, StorageError
+from nsqtx.interfaces import ChannelState, ISubscriber, Pending
 from nsqtx.wire.frames import attempts_of, id_of, timestamp_of
 from nsqtx.wire.guid import position_of
 from nsqtx.wire.names import is_ephemeral
@@ -175,64 +176,10 @@ class Channel:
             return
         self._pumping = True
         try:
-            while self._round():
+            while serve(self):
                 pass
         finally:
             self._pumping = False
-
-    def _round(self) -> bool:
-        """Offer every consumer with room its share, once. True: there may be more to do."""
-        available = len(self.backlog) + len(self.requeued)
-        if not available:
-            return False
-        local, takers = self.local, self.takers
-        # More of them than there are messages are only asked where it matters how near they are.
-        open_ = takers.first(available if local is None else len(self.subscriptions))
-        if not open_:
-            return False
-        if local is not None:
-            open_ = nearest(open_)  # the others are offered what is left in the next round
-        share = -(-available // len(open_))
-        now = self.now()
-        sent = 0
-        for subscription in open_:
-            records = self._take(min(subscription.room(), share))
-            if records:
-                sent += len(records)
-                subscription.deliver(records, now)
-                takers.served(subscription)
-                if local is not None:
-                    local.add(subscription.locality, len(records), self.backlog.read_count)
-        if not sent:
-            # Nothing came although there should be: what was counted is gone from the log.
-            return False
-        self.sent_count += sent
-        self.wake(self)
-        self.changed()
-        return True
-
-    def _take(self, count: int) -> list[bytes]:
-        """Take up to ``count`` messages. Fresh and requeued ones take turns, so neither starves."""
-        backlog, requeued = self.backlog, self.requeued
-        size = backlog.fresh_size
-        if size > DELIVER_BYTES:
-            # No huge writes: as many as make about `DELIVER_BYTES`, at least one.
-            count = min(count, max(1, DELIVER_BYTES * len(backlog.fresh) // size))
-        records: list[bytes] = []
-        try:
-            if requeued:
-                records = requeued.take(-(-count // 2) if len(backlog) else count, DELIVER_BYTES)
-                count -= len(records)
-            if count:
-                records += backlog.take(count)
-            self.read_failure = None
-        except StorageError as error:
-            # What is in the log stays there; the next scan tries again.
-            if str(error) != self.read_failure:
-                self.read_failure = str(error)
-                self.failed(self.read_failure)
-            self.wake(self)
-        return records
 
     def note_latency(self, record: bytes, delivered: int) -> None:
         """Count the latencies of a message that is being finished, for all since the last one.

@@ -96,15 +96,38 @@ class Subscription:
             if not records:
                 return
         stamp = Delivery(now + self.msg_timeout, now)
+        count = len(records)
+        self.message_count += count
+        if count == 1:
+            record = records[0]
+            self.in_flight[record[18:34]] = (record, stamp)
+            self.subscriber.deliver(record, 1)
+            return
         ids = [record[18:34] for record in records]
         self.in_flight.update(zip(ids, zip(records, repeat(stamp), strict=False), strict=False))
-        self.message_count += len(records)
-        self.subscriber.deliver(b"".join(records), len(records))
+        self.subscriber.deliver(b"".join(records), count)
 
     def set_ready(self, count: int) -> None:
         """RDY."""
         self.ready = count
         self.channel.pump()
+
+    def finish_one(self, id: bytes) -> bool:
+        """FIN of one message. False: it is not in flight here, and nothing was done."""
+        entry = self.in_flight.pop(id, None)
+        if entry is None:
+            return False
+        channel = self.channel
+        if channel.latency is not None:
+            now = channel.now()
+            channel.latency.add([now - timestamp_of(entry[0])], now)
+        channel.takers.add(self)
+        self.finish_count += 1
+        channel.unsampled += 1
+        if channel.unsampled >= channel.sample_at:
+            channel.note_latency(entry[0], entry[1].delivered)
+        channel.changed()
+        return True
 
     def finish(self, ids: Sequence[bytes]) -> list[bytes]:
         """FIN of one message or more. Returns the ids that were not in flight here; `why_not` says

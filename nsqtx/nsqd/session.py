@@ -4,15 +4,15 @@ The unit of work is a read: `receive` gets what came, the parser makes a list of
 and all answers and messages that they cause leave in one write at the end.
 
 A command that is only a line is in the table of `nsqtx.nsqd.line_commands`, publishing in
-`nsqtx.nsqd.publish_commands`. Answers to a client keep the order of its
-commands, also when some wait for a commit.
+`nsqtx.nsqd.publish_commands`; a read of one PUB or FIN goes by `nsqtx.nsqd.singles`. Answers to a
+client keep the order of its commands, also when some wait for a commit.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import attrs
 from twisted.internet.defer import Deferred
@@ -25,10 +25,12 @@ from nsqtx.broker.locality import FAR, Locality
 from nsqtx.broker.subscription import Subscription
 from nsqtx.interfaces import ISubscriber, StorageError
 from nsqtx.nsqd.client import INIT, client_stats, identify, wire_limits
+from nsqtx.nsqd.connection import Connection
 from nsqtx.nsqd.later import Later, wait
 from nsqtx.nsqd.line_commands import finish, run
 from nsqtx.nsqd.node import Node
 from nsqtx.nsqd.publish_commands import Waiting, bad_mpub, checked, dpub, mpub, pub, refused
+from nsqtx.nsqd.singles import is_single
 from nsqtx.nsqd.upgrade import Layering, Upgrade
 from nsqtx.wire import commands, frames
 from nsqtx.wire.commands import Event, Parser
@@ -36,49 +38,20 @@ from nsqtx.wire.errors import ProtocolError
 from nsqtx.wire.identify import Identify, Settings
 
 if TYPE_CHECKING:
-    from nsqtx.broker.turn import Turn
     from nsqtx.nsqd.admission import Admission
 
-__all__ = ["Connection", "Session"]
+__all__ = ["Session"]
 
 log = Logger(namespace="nsqd.tcp")
 
 MS = 1_000_000
 #: What is gathered in one read before it is written all the same, in bytes.
 GATHER_LIMIT = 1024 * 1024
-#: Reads of up to so many bytes are looked at for a message that is left for the end of the turn;
-#: beyond that there is nothing to be gained.
-SMALL_READ = 16 * 1024
 #: How many bytes of messages may wait for commits before we stop reading from their client.
 WAITING_LIMIT = 8 * 1024 * 1024
 
 
 Handler = Callable[["Session", Event], None]
-
-
-class Connection(Protocol):
-    """What a session needs of the connection it is on."""
-
-    def write(self, data: bytes) -> None:
-        """Send."""
-
-    def close(self) -> None:
-        """Send what is buffered, then close."""
-
-    def hold(self, on: bool, reason: str = "held") -> None:
-        """Stop reading, or go on when no other reason is left."""
-
-    def negotiated(self, first: bool) -> None:
-        """IDENTIFY set the session's ``heartbeat_interval``, for the first time or again."""
-
-    def upgrade(self, upgrade: Upgrade) -> None:
-        """All was sent that goes out as the connection is: add layers, then `Session.upgraded`."""
-
-    def upgraded(self) -> None:
-        """The layers are there, and commands come through them."""
-
-    def broken(self, error: Exception) -> None:
-        """A bug has met this client: say so, and close."""
 
 
 @implementer(ISubscriber)
@@ -123,7 +96,7 @@ class Session:
     _waiting: deque[bytes | Waiting] = attrs.Factory(deque)
     _waiting_size: int = 0
     #: How many messages of ours are published when the turn ends.
-    _put_off: int = 0
+    put_off: int = 0
     _handlers: dict[Any, Handler] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -153,9 +126,9 @@ class Session:
             return
         turn = self.node.turn
         if turn is not None:
-            if len(data) <= SMALL_READ and self._is_put_off(data, turn):
+            if is_single(self, data, turn):
                 return
-            if self._put_off:
+            if self.put_off:
                 turn.finish()
         self._gathering = True
         handlers = self._handlers
@@ -186,19 +159,9 @@ class Session:
             if self.upgrade is not None:
                 self._begin_upgrade()
 
-    def _is_put_off(self, data: bytes, turn: Turn) -> bool:
-        """Whether a read is one message to publish, and is left for the end of the turn."""
-        body = self.parser.lone_pub(data)
-        if body is None or self.admission is not None or self.node.draining:
-            return False
-        self._put_off += 1
-        turn.publish(self.parser.pub_topic, body, self)
-        self.last_command = self.node.clock.seconds()
-        return True
-
     def taken(self, topic: str, size: int, commit: Commit | None) -> None:
         """See `nsqtx.broker.turn.Publisher`."""
-        self._put_off -= 1
+        self.put_off -= 1
         try:
             if commit is not None:
                 self.wait_for_commit(Waiting(commit, frames.OK, "PUB", topic, 1, size))
@@ -214,7 +177,7 @@ class Session:
 
     def refused(self, error: Exception) -> None:
         """See `nsqtx.broker.turn.Publisher`."""
-        self._put_off -= 1
+        self.put_off -= 1
         if self.gone:
             return
         if isinstance(error, (BrokerError, StorageError)):
@@ -406,7 +369,7 @@ class Session:
 
     def _finish_turn(self) -> None:
         """Have what we published answered before we close."""
-        if self._put_off and self.node.turn is not None:
+        if self.put_off and self.node.turn is not None:
             self.node.turn.finish()
 
     def _end_in_mpub(self, topic: str, error: ProtocolError) -> None:

@@ -72,6 +72,7 @@ MAGIC_V2 = b"  V2"
 _MAGIC, _COMMANDS, _TOTAL, _MESSAGES, _BODY = range(5)
 
 _F = ord("F")
+_NEWLINE = ord("\n")
 # Possessive: a run is never given up in part, so nothing is remembered for that.
 _FIN_RUN = re.compile(rb"(?:FIN [0-9a-f]{16}\n)++")
 _FIN_SIZE = len(b"FIN 0123456789abcdef\n")
@@ -138,6 +139,14 @@ class Parser:
         if line != self._line or width + size != len(data) or size > self.limits.max_msg_size:
             return None
         return data[width:]
+
+    def lone_fin(self, data: bytes) -> bytes | None:
+        """The same for one FIN: what may be its id, if nothing else is under way."""
+        if len(data) != _FIN_SIZE or data[:4] != b"FIN " or data[-1] != _NEWLINE:
+            return None
+        if self._reads != _COMMANDS or self.blocked or self.locked:
+            return None
+        return None if self._kept.size or self._ended else data[4:-1]
 
     @property
     def pub_topic(self) -> str:

@@ -193,3 +193,35 @@ def test_consumers_are_served_when_the_turn_ends() -> None:
     desk.end()
     assert len(session.subscription.in_flight) == 1
     assert connection.data[-1].endswith(b"b")
+
+
+def test_a_fin_of_something_else() -> None:
+    """One FIN that is not in flight is answered as ever; the connection stays (nsqd-tcp 5.8)."""
+    desk = TurningDesk()
+    session, connection = desk.open()
+    session.receive(b"SUB t c\nRDY 1\n")
+    connection.data.clear()
+    session.receive(b"FIN 0123456789abcdef\n")
+    text = b"E_FIN_FAILED FIN 0123456789abcdef failed ID not in flight"
+    assert connection.data == [frame(1, text)]
+    assert not connection.closed
+    session.receive(b"FIN 0123456789abcde\n")
+    assert connection.data[1:] == [frame(1, b"E_INVALID invalid message ID")]
+
+
+def test_a_publisher_that_consumes() -> None:
+    """PUB and FIN on one connection, each alone in its read."""
+    desk = TurningDesk()
+    session, connection = desk.open()
+    session.receive(b"SUB t c\nRDY 1\n" + A)
+    desk.end()
+    assert session.subscription is not None
+    for _ in range(3):
+        (id,) = session.subscription.in_flight
+        connection.data.clear()
+        session.receive(B)
+        session.receive(b"FIN %b\n" % id)
+        desk.end()
+        assert OK in connection.data
+    assert session.subscription.finish_count == 3
+    assert desk.broker.topics["t"].channels["c"].depth == 0
