@@ -24,6 +24,7 @@ from tests.support.http import TcpTransport
 from tests.support.logged import Logged
 
 __all__ = [
+    "LIMITS",
     "answers_for_nsqd",
     "apart",
     "commands_in",

@@ -22,7 +22,7 @@ from nsqtx.wire.commands import (
 )
 from nsqtx.wire.limits import Limits
 from tests.support.parsing import sized
-from tests.support.streams import commands_in, nothing_follows_an_error, same_commands
+from tests.support.streams import LIMITS, commands_in, nothing_follows_an_error, same_commands
 
 BODIES = st.binary(min_size=1, max_size=60)
 TOPICS = st.sampled_from([b"t", b"topic", b"t#ephemeral"])
