@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import pytest
 
 from tests.golden.forked import ForkServer
+from tests.interop.clientrun import ClientRun
 from tests.support.blockinghttp import get, post
 from tests.support.daemon import Daemon
 from tests.support.toolruns import ToolRun
@@ -22,57 +20,10 @@ from tests.support.waiting import eventually
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(180)]
 
 
-class GoRun:
-    """The example, at work: what it is given, and what it says, goes through files and a pipe."""
-
-    def __init__(self, program: Path, directory: Path, *arguments: str) -> None:
-        name = "-".join(word for word in arguments if word.isalpha())
-        self._out, self._err = directory / f"{name}.out", directory / f"{name}.err"
-        with self._out.open("wb") as out, self._err.open("wb") as err:
-            self._process = subprocess.Popen(
-                [program, *arguments], stdin=subprocess.PIPE, stdout=out, stderr=err
-            )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._process.kill()
-        self._process.wait()
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-
-    def give(self, *lines: bytes) -> None:
-        """Write lines to its input."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(b"".join(line + b"\n" for line in lines))
-        self._process.stdin.flush()
-
-    def finish(self) -> int:
-        """End its input; the exit code."""
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        return self._process.wait(60)
-
-    def stop(self) -> int:
-        """Ask it to stop; the exit code."""
-        self._process.send_signal(signal.SIGTERM)
-        return self._process.wait(60)
-
-    @property
-    def lines(self) -> list[bytes]:
-        """What it has printed so far."""
-        return self._out.read_bytes().splitlines()
-
-    @property
-    def log(self) -> str:
-        """What it has said of troubles so far."""
-        return self._err.read_text("utf-8")
+def run(program: Path, directory: Path, *arguments: str) -> ClientRun:
+    """The example, at work."""
+    name = "-".join(word for word in arguments if word.isalpha())
+    return ClientRun(directory / name, [program, *arguments])
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +56,7 @@ def test_from_go_to_python_and_back(go_example: Path, forks: ForkServer, tmp_pat
     wanted = orders(0, 500)
     with Daemon(tmp_path / "data", launch=forks.launch) as nsqd:
         address = f"127.0.0.1:{nsqd.tcp_port}"
-        with GoRun(go_example, tmp_path, "publish", address, "orders") as publisher:
+        with run(go_example, tmp_path, "publish", address, "orders") as publisher:
             publisher.give(wanted[0])
             publisher.give(*wanted[1:])
             assert publisher.finish() == 0, publisher.log
@@ -116,7 +67,7 @@ def test_from_go_to_python_and_back(go_example: Path, forks: ForkServer, tmp_pat
         ) as tail:
             assert tail.wait() == 0, tail.err
             assert Counter(tail.out.splitlines()) == Counter(wanted)
-        with GoRun(go_example, tmp_path, "consume", address, "back", "go") as consumer:
+        with run(go_example, tmp_path, "consume", address, "back", "go") as consumer:
             text = b"".join(line + b"\n" for line in wanted)
             flags = [f"--nsqd-tcp-address={address}", "--topic=back"]
             with ToolRun(forks, "to_nsq", flags, stdin=text) as writer:
@@ -132,7 +83,7 @@ def test_what_it_cannot_treat_comes_again(
     """Requeued, while nothing else comes for a time; nothing is left when it is stopped."""
     with (
         Daemon(tmp_path / "data", launch=forks.launch) as nsqd,
-        GoRun(
+        run(
             go_example, tmp_path, "consume", f"127.0.0.1:{nsqd.tcp_port}", "orders", "go"
         ) as consumer,
     ):
@@ -161,8 +112,8 @@ def test_nsqd_is_killed_under_both(go_example: Path, forks: ForkServer, tmp_path
     with Daemon(data, launch=forks.launch) as nsqd:
         address = f"127.0.0.1:{nsqd.tcp_port}"
         with (
-            GoRun(go_example, tmp_path, "publish", address, "orders") as publisher,
-            GoRun(go_example, tmp_path, "consume", address, "orders", "go") as consumer,
+            run(go_example, tmp_path, "publish", address, "orders") as publisher,
+            run(go_example, tmp_path, "consume", address, "orders", "go") as consumer,
         ):
             eventually(lambda: has_consumer(nsqd, "go"), lambda: consumer.log)
             # So many that some are still on their way.
@@ -188,8 +139,8 @@ def test_both_stay_when_there_is_nothing_to_do(
         address = f"127.0.0.1:{nsqd.tcp_port}"
         beat = "-heartbeat=1s"
         with (
-            GoRun(go_example, tmp_path, beat, "publish", address, "orders") as publisher,
-            GoRun(go_example, tmp_path, beat, "consume", address, "orders", "go") as consumer,
+            run(go_example, tmp_path, beat, "publish", address, "orders") as publisher,
+            run(go_example, tmp_path, beat, "consume", address, "orders", "go") as consumer,
         ):
             publisher.give(b"first")
             eventually(lambda: consumer.lines == [b"first"], lambda: consumer.log)
@@ -220,11 +171,11 @@ def test_a_name_that_cannot_be_is_the_end(
     """Nothing of it reaches nsqd, and it is not tried for ever."""
     with Daemon(tmp_path / "data", launch=forks.launch) as nsqd:
         address = f"127.0.0.1:{nsqd.tcp_port}"
-        with GoRun(go_example, tmp_path, "publish", address, "or ders") as publisher:
+        with run(go_example, tmp_path, "publish", address, "or ders") as publisher:
             publisher.give(b"x")
             assert publisher.finish() == 1
             assert "cannot be the name" in publisher.log
-        with GoRun(go_example, tmp_path, "publish", address, "orders") as publisher:
+        with run(go_example, tmp_path, "publish", address, "orders") as publisher:
             publisher.give(b"x" * 1_100_000)
             assert publisher.finish() == 1
             assert "E_BAD_MESSAGE" in publisher.log

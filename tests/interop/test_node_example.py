@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
 from pathlib import Path
 
 import pytest
 
+from tests.interop.clientrun import ClientRun
 from tests.interop.running import ROOT, command
 from tests.support.blockinghttp import get, post
 from tests.support.daemon import Daemon
@@ -31,27 +29,9 @@ def test_a_worker_in_node(tmp_path: Path) -> None:
         for body in (b'{"number": 1}', b"no JSON", b'{"number": 2}'):
             assert post(nsqd.http, "/pub?topic=orders", body)[0] == 200
         eventually(lambda: b"127.0.0.1" in get(lookupd.http, "/lookup?topic=orders")[1])
-        output = tmp_path / "output"
-        with (
-            output.open("wb") as stream,
-            subprocess.Popen(
-                [
-                    node,
-                    str(ROOT / "doc/examples/node_worker.js"),
-                    f"127.0.0.1:{lookupd.http_port}",
-                    "orders",
-                    "node",
-                ],
-                env={**os.environ, "NODE_PATH": os.environ["NSQTX_NODE_MODULES"]},
-                stdout=stream,
-                stderr=subprocess.STDOUT,
-            ) as worker,
-        ):
-            try:
-                eventually(lambda: b"attempt 2" in output.read_bytes())
-                worker.send_signal(signal.SIGTERM)
-                assert worker.wait(20) == 0
-            finally:
-                worker.kill()
-        said = output.read_text().splitlines()
-        assert {"order 1", "order 2"} <= set(said)
+        example = ROOT / "doc/examples/node_worker.js"
+        lookup = f"127.0.0.1:{lookupd.http_port}"
+        with ClientRun(tmp_path / "worker", [node, example, lookup, "orders", "node"]) as worker:
+            eventually(lambda: "attempt 2" in worker.log, lambda: worker.log)
+            assert worker.stop() == 0, worker.log
+            assert {b"order 1", b"order 2"} <= set(worker.lines)
