@@ -76,6 +76,11 @@ class Topic:
         return is_ephemeral(self.name)
 
     @property
+    def must_commit(self) -> bool:
+        """Whether OK has to wait for a `Commit`."""
+        return self.log is not None and self.log.must_commit
+
+    @property
     def depth(self) -> int:
         """Messages that no channel has been given yet."""
         return len(self.held) + len(self.held_deferred)

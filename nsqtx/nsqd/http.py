@@ -66,7 +66,12 @@ class NsqdApi:
 
     def site(self) -> ApiSite:
         """A site that serves this, for an endpoint to listen with."""
-        lane = Lane({path: in_lane(self, each) for path, each in PUBLISHING.items()}, self.clock)
+        turn = self.node.turn
+        lane = Lane(
+            {path: in_lane(self, each) for path, each in PUBLISHING.items()},
+            self.clock,
+            None if turn is None else turn.finish,
+        )
         return ApiSite(ApiResource(self.app, self.routes), self.clock, self.body_limit, lane)
 
     def body_limit(self, method: str, path: str) -> int | None:

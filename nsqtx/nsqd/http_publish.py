@@ -10,16 +10,27 @@ import re
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import attrs
 from klein import Klein
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from nsqtx.broker.commit import Commit
-from nsqtx.broker.errors import Exiting
+from nsqtx.broker.errors import BrokerError, Exiting
 from nsqtx.broker.topic import Topic
 from nsqtx.interfaces import StorageError
 from nsqtx.nsqd.mpub import BadMpub, split_binary, split_text
-from nsqtx.web.api import AnyRequest, ApiError, query_of, unlogged, v1
+from nsqtx.web.api import (
+    AnyRequest,
+    ApiError,
+    answer_exception,
+    answer_v1,
+    query_of,
+    unlogged,
+    v1,
+)
+from nsqtx.web.lane import PUT_OFF
 from nsqtx.wire.names import valid_name
 
 if TYPE_CHECKING:
@@ -49,7 +60,32 @@ def pub(api: NsqdApi, request: AnyRequest) -> Any:
     if "defer" in args:
         delay = _delay(args["defer"], api.node.options.max_req_timeout)
         due = api.node.broker.now() + delay if delay else 0
+    turn = api.node.turn
+    if turn is not None and request.later is not None and not due and not topic.must_commit:
+        turn.publish(topic.name, body, _PutOff(request))
+        return PUT_OFF
     return _publish(topic, [body], due)
+
+
+@attrs.define(eq=False)
+class _PutOff:
+    """A message that is published when the turn ends; see `nsqtx.broker.turn.Publisher`."""
+
+    request: AnyRequest
+
+    def taken(self, topic: str, size: int, commit: Commit | None) -> None:
+        assert commit is None
+        self._answer(answer_v1(self.request, "OK"))
+
+    def refused(self, error: Exception) -> None:
+        if isinstance(error, (BrokerError, StorageError)):
+            error = ApiError(503, "EXITING")
+        self._answer(answer_exception(Failure(error), self.request))
+
+    def _answer(self, body: bytes) -> None:
+        later, self.request.later = self.request.later, None
+        assert later is not None
+        later(body)
 
 
 @unlogged

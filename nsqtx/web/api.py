@@ -33,7 +33,7 @@ from werkzeug.exceptions import MethodNotAllowed, NotFound
 from werkzeug.routing import RequestRedirect
 
 from nsqtx.web.args import MalformedQuery, parse_query
-from nsqtx.web.lane import LaneEndpoint, LaneRequest
+from nsqtx.web.lane import PUT_OFF, LaneEndpoint, LaneRequest, PutOff
 from nsqtx.web.routing import Routes, clean_path
 from nsqtx.web.site import ApiRequest
 from nsqtx.wire import gojson
@@ -44,6 +44,7 @@ __all__ = [
     "ApiResource",
     "TlsRequired",
     "answer_errors",
+    "answer_exception",
     "answer_json",
     "answer_text",
     "answer_unrouted",
@@ -124,7 +125,7 @@ def _answering(endpoint: _Endpoint, form: Callable[[AnyRequest, Any], bytes]) ->
             value = Deferred.fromCoroutine(value)
         if isinstance(value, Deferred):
             return value.addCallback(partial(form, request))
-        return form(request, value)
+        return value if value is PUT_OFF else form(request, value)
 
     return answering
 
@@ -151,7 +152,7 @@ def query_of(request: AnyRequest) -> dict[str, str]:
         raise ApiError(400, "INVALID_REQUEST") from None
 
 
-def _answer_failure(failure: Failure, request: AnyRequest) -> bytes:
+def answer_exception(failure: Failure, request: AnyRequest) -> bytes:
     """Answer what an endpoint has raised; a bug is logged."""
     error = failure.value
     if isinstance(error, ApiError):
@@ -164,13 +165,13 @@ def _answer_failure(failure: Failure, request: AnyRequest) -> bytes:
 def in_lane(api: object, endpoint: _Endpoint) -> LaneEndpoint:
     """An endpoint of ``api``, with its decorators, as `nsqtx.web.lane` calls it."""
 
-    def answer(request: LaneRequest) -> bytes | Deferred[bytes]:
+    def answer(request: LaneRequest) -> bytes | Deferred[bytes] | PutOff:
         try:
-            value: bytes | Deferred[bytes] = endpoint(api, request)
+            value: bytes | Deferred[bytes] | PutOff = endpoint(api, request)
         except Exception:  # noqa: BLE001  # a bug costs this request, not the connection
-            return _answer_failure(Failure(), request)
+            return answer_exception(Failure(), request)
         if isinstance(value, Deferred):
-            value.addErrback(_answer_failure, request)
+            value.addErrback(answer_exception, request)
         return value
 
     return answer
@@ -227,7 +228,7 @@ def answer_errors(app: Klein) -> Routes:
     def answer_failure(self: object, request: Any, failure: Failure) -> bytes:
         if failure.check(NotFound, MethodNotAllowed, RequestRedirect):
             return answer_unrouted(request, routes)
-        return _answer_failure(failure, request)
+        return answer_exception(failure, request)
 
     app.handle_errors(Exception)(answer_failure)
     return routes

@@ -19,7 +19,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from enum import Enum
+from typing import Any, Literal
 
 import attrs
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
@@ -32,7 +33,7 @@ from twisted.web.http import (
     datetimeToString,
 )
 
-__all__ = ["Chunks", "Head", "Lane", "LaneEndpoint", "LaneRequest", "Piece"]
+__all__ = ["PUT_OFF", "Chunks", "Head", "Lane", "LaneEndpoint", "LaneRequest", "Piece", "PutOff"]
 
 #: What begins a request and has not come to the end of its head is kept up to this many bytes.
 MAX_HEAD = 8 * 1024
@@ -47,10 +48,23 @@ MAX_CHUNKED = 256 * 1024
 _PLAIN = re.compile(rb"POST (/[a-z]+)\?([!-~]*) HTTP/1\.1(?:\r\n[^\0\r\n \t][^\0\r\n]*)*")
 
 
-class LaneRequest:
-    """One request, with what endpoints look at in an `ApiRequest`. Its body is whole."""
+class PutOff(Enum):
+    """What an endpoint gives that answers when the turn of the reactor ends."""
 
-    __slots__ = ("body", "code", "headers", "logged", "path", "query")
+    PUT_OFF = "put off"
+
+
+PUT_OFF: Literal[PutOff.PUT_OFF] = PutOff.PUT_OFF
+
+
+class LaneRequest:
+    """One request, with what endpoints look at in an `ApiRequest`. Its body is whole.
+
+    An endpoint may give `PUT_OFF` where ``later`` is not None, and call that with the body of its
+    answer before the turn is over.
+    """
+
+    __slots__ = ("body", "code", "headers", "later", "logged", "path", "query")
 
     length_refused = False
     body_too_big = False
@@ -63,6 +77,7 @@ class LaneRequest:
         self.code = 200
         self.headers: dict[bytes, bytes] = {}
         self.logged = True
+        self.later: Callable[[bytes], None] | None = None
 
     def set_header(self, name: bytes, value: bytes) -> None:
         """Set a header of the response."""
@@ -79,7 +94,7 @@ class LaneRequest:
 
 
 #: Gives the body of the answer, at once or later. It never fails: errors are answers.
-LaneEndpoint = Callable[[LaneRequest], "bytes | Deferred[bytes]"]
+LaneEndpoint = Callable[[LaneRequest], "bytes | Deferred[bytes] | PutOff"]
 
 
 @attrs.frozen
@@ -172,10 +187,19 @@ class Chunks:
 
 
 class Lane:
-    """The endpoints that are in the lane, by their paths, and what is known of heads."""
+    """The endpoints that are in the lane, by their paths, and what is known of heads.
 
-    def __init__(self, endpoints: Mapping[str, LaneEndpoint], clock: IReactorTime) -> None:
+    ``end_turn`` has what was put off done at once; None: nothing is put off.
+    """
+
+    def __init__(
+        self,
+        endpoints: Mapping[str, LaneEndpoint],
+        clock: IReactorTime,
+        end_turn: Callable[[], None] | None = None,
+    ) -> None:
         self.endpoints = dict(endpoints)
+        self.end_turn = end_turn
         self.starts = tuple(f"POST {path}?".encode() for path in endpoints)
         self._clock = clock
         #: Heads that were seen, as bytes; None: those for Twisted.

@@ -13,13 +13,15 @@ meanwhile is kept there, within its limits, and reading is paused and resumed as
 
 from __future__ import annotations
 
+from functools import partial
+
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
 from nsqtx.link import BUFFER_SIZE, send_now, sends_now
 from nsqtx.web.channel import ApiChannel
-from nsqtx.web.lane import Chunks, Head, Lane, LaneRequest, Piece
+from nsqtx.web.lane import PUT_OFF, Chunks, Head, Lane, LaneRequest, Piece
 
 __all__ = ["LaneChannel"]
 
@@ -36,6 +38,8 @@ class LaneChannel(ApiChannel):
     _coming: Piece | Chunks | None = None
     #: An answer of the lane that is still to come.
     _waiting: Deferred[bytes] | None = None
+    #: An answer that comes when the turn of the reactor ends.
+    _put_off = False
     _lane: Lane
     _sends_now = False
     # Twisted's, which has no annotations.
@@ -56,6 +60,8 @@ class LaneChannel(ApiChannel):
 
     def dataReceived(self, data: bytes) -> None:
         """Bytes have come."""
+        if self._put_off:
+            self._end_turn()
         if self._coming is not None:
             data = self._go_on(data)
         elif self._begun:
@@ -126,7 +132,9 @@ class LaneChannel(ApiChannel):
         if end > len(data):
             self._coming = Piece(head, data[begin:])
             return len(data) - at
-        out.append(self._answer(head, data[begin:end]))
+        # What stands alone in its read has nothing that would have to wait behind it.
+        alone = end == len(data) and not out
+        out.append(self._answer(head, data[begin:end], alone))
         return end - at
 
     def _go_on(self, data: bytes) -> bytes:
@@ -144,10 +152,15 @@ class LaneChannel(ApiChannel):
         self._coming = None
         return rest if self._answered([self._answer(coming.head, coming.body)]) else b""
 
-    def _answer(self, head: Head, body: bytes) -> bytes:
+    def _answer(self, head: Head, body: bytes, may_wait: bool = False) -> bytes:
         """The answer to a request; nothing if it is still to come."""
         request = LaneRequest(head.path, head.query, body)
+        if may_wait and self._lane.end_turn is not None:
+            request.later = partial(self._put_off_answer, head, request)
         answer = self._lane.endpoints[head.path](request)
+        if answer is PUT_OFF:
+            self._put_off = True
+            return b""
         if isinstance(answer, Deferred):
             now = getattr(answer, "result", None)
             if not isinstance(now, bytes):
@@ -171,6 +184,18 @@ class LaneChannel(ApiChannel):
             self.loseConnection()
         return bool(self.persistent)
 
+    def _put_off_answer(self, head: Head, request: LaneRequest, body: bytes) -> None:
+        """The turn ends."""
+        if self._put_off:
+            self._put_off = False
+            self.persistent = not head.closes
+            self._answered([self._lane.response(request, body, head.closes)])
+
+    def _end_turn(self) -> None:
+        """Answer what was put off: something comes that must not overtake it."""
+        assert self._lane.end_turn is not None
+        self._lane.end_turn()
+
     def _waited(self, body: bytes, head: Head, request: LaneRequest) -> None:
         """The answer is here; go on with what has come meanwhile."""
         if self._waiting is None:
@@ -187,8 +212,15 @@ class LaneChannel(ApiChannel):
         if self._input_ended and not self._handlingRequest:
             self.loseConnection()
 
+    def readConnectionLost(self) -> None:
+        """The client sends no more."""
+        if self._put_off:
+            self._end_turn()
+        super().readConnectionLost()
+
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection is gone. Who waits for an answer waits no more."""
+        self._put_off = False
         waiting, self._waiting = self._waiting, None
         if waiting is not None:
             waiting.cancel()

@@ -72,6 +72,8 @@ class ApiRequest(Request):
     length_refused = False
     #: The body could not be read to its end.
     body_broken = False
+    #: As of a `nsqtx.web.lane.LaneRequest`: here an answer is never put off.
+    later: Callable[[bytes], None] | None = None
     #: Whether the request log gets a line.
     logged = True
     began = 0.0

@@ -13,7 +13,7 @@ from nsqtx.web.api import ApiResource
 from nsqtx.web.lane import MAX_KEPT_HEADS
 from tests.support.http import Connection, request_bytes
 from tests.support.lanes import Both, same_answers
-from tests.support.nsqdapi import Nsqd, binary
+from tests.support.nsqdapi import Nsqd, TurningNsqd, binary
 
 TARGETS = [
     "/pub?topic=t",
@@ -249,3 +249,83 @@ def test_many_heads() -> None:
     assert len(connection.answers()) == 2 * MAX_KEPT_HEADS
     assert nsqd.site.lane is not None
     assert len(nsqd.site.lane.kept) <= MAX_KEPT_HEADS
+
+
+def turning() -> tuple[TurningNsqd, Connection]:
+    """An nsqd with turns, and a client that has asked for nothing yet."""
+    nsqd = TurningNsqd()
+    return nsqd, Connection(nsqd.site)
+
+
+def test_one_batch_for_the_requests_of_a_turn() -> None:
+    """What several clients publish in a turn is one batch, and each is answered after it."""
+    nsqd = TurningNsqd()
+    connections = [Connection(nsqd.site) for _ in range(3)]
+    for number, connection in enumerate(connections):
+        connection.send(request_bytes("POST", "/pub?topic=t", b"%d" % number))
+    assert [connection.sent_by_server() for connection in connections] == [b""] * 3
+    nsqd.end_turn()
+    for connection in connections:
+        assert connection.sent_by_server().endswith(b"\r\n\r\nOK")
+    (batch,) = nsqd.log("t").batches
+    assert len(batch.records) == 3
+
+
+@pytest.mark.parametrize("more", [request_bytes("GET", "/ping"), b"", b"POST /pub?top"])
+def test_what_comes_behind_a_put_off_answer(more: bytes) -> None:
+    """The next request, or the end of the client's side, does not overtake it."""
+    nsqd, connection = turning()
+    connection.send(request_bytes("POST", "/pub?topic=t", b"x"))
+    if more:
+        connection.send(more)
+    else:
+        connection.channel.readConnectionLost()
+    answer = connection.sent_by_server()
+    assert answer.startswith(b"HTTP/1.1 200 OK")
+    assert answer.split(b"\r\n\r\n", 1)[1].startswith(b"OK")
+    nsqd.end_turn()
+    assert connection.sent_by_server() == b""
+
+
+def test_a_client_that_leaves_before_the_turn_ends() -> None:
+    """Its message is published."""
+    nsqd, connection = turning()
+    connection.send(request_bytes("POST", "/pub?topic=t", b"x"))
+    connection.lost()
+    nsqd.end_turn()
+    assert nsqd.bodies("t") == [b"x"]
+    assert connection.sent_by_server() == b""
+
+
+@pytest.mark.parametrize("token", ["EXITING", "INTERNAL_ERROR"])
+def test_a_put_off_refusal(token: str) -> None:
+    """503 when the disk refuses, 500 after a bug; the connection goes on."""
+    nsqd, connection = turning()
+    topic = nsqd.node.broker.get_topic("t")
+    connection.send(request_bytes("POST", "/pub?topic=t", b"x"))
+    if token == "EXITING":
+        nsqd.log("t").refuse = "no space"
+    else:
+        topic.now = lambda: 1 // 0
+    with capturedLogs() as captured:
+        nsqd.end_turn()
+    assert len(captured) == (token != "EXITING")
+    answer = connection.sent_by_server()
+    status = b"503" if token == "EXITING" else b"500"
+    assert answer.startswith(b"HTTP/1.1 " + status)
+    assert token.encode() in answer
+    connection.send(request_bytes("GET", "/config/loglevel"))
+    assert connection.sent_by_server()
+
+
+def test_what_waits_for_the_disk_or_for_its_time_is_not_put_off() -> None:
+    """At fsync, and with ``defer``, a request goes the way it went without turns."""
+    nsqd, connection = turning()
+    connection.send(request_bytes("POST", "/pub?topic=t&defer=5", b"x"))
+    assert connection.sent_by_server().endswith(b"OK")
+    nsqd.node.store.must_commit = True
+    connection.send(request_bytes("POST", "/pub?topic=safe", b"x"))
+    nsqd.end_turn()
+    assert connection.sent_by_server() == b""
+    nsqd.log("safe").commits.pop()(None)
+    assert connection.sent_by_server().endswith(b"OK")

@@ -1,4 +1,6 @@
-"""An nsqd whose HTTP has its fast lane beside one without: both must answer the same."""
+"""An nsqd whose HTTP has its fast lane, with turns and without, beside one that has none: all must
+answer the same.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ from nsqtx.web.api import ApiResource
 from nsqtx.web.site import ApiSite
 from tests.support.http import Connection
 from tests.support.logged import Logged
-from tests.support.nsqdapi import Nsqd
+from tests.support.nsqdapi import Nsqd, TurningNsqd
 
 __all__ = ["Both", "any_requests", "same_answers"]
 
@@ -28,8 +30,8 @@ class WithoutLane(Nsqd):
 class Both:
     """The same bytes to an nsqd with a lane and to one without, on a connection each."""
 
-    def __init__(self) -> None:
-        self.nsqds = (Nsqd(), WithoutLane())
+    def __init__(self, fast: Nsqd | None = None) -> None:
+        self.nsqds = (fast or Nsqd(), WithoutLane())
         self.connections = [Connection(nsqd.site) for nsqd in self.nsqds]
         self.answers = [b"", b""]
 
@@ -37,6 +39,7 @@ class Both:
         """Send to both. The lane may answer a bad head later, at its end, but not otherwise."""
         for index, connection in enumerate(self.connections):
             connection.send(data)
+            self.nsqds[index].end_turn()
             self.answers[index] += connection.sent_by_server()
         assert self.answers[1].startswith(self.answers[0])
 
@@ -56,10 +59,12 @@ class Both:
 
 def same_answers(reads: Iterable[bytes]) -> None:
     """Whatever is asked, however it is cut into reads, lane and Klein answer the same bytes."""
-    both = Both()
-    for read in reads:
-        both.send(read)
-    both.check()
+    reads = list(reads)
+    for fast in (Nsqd(), TurningNsqd()):
+        both = Both(fast)
+        for read in reads:
+            both.send(read)
+        both.check()
 
 
 def any_requests(reads: Iterable[bytes]) -> None:

@@ -8,6 +8,7 @@ import attrs
 from twisted.internet.task import Clock
 
 from nsqtx.broker.broker import Broker, Settings
+from nsqtx.broker.turn import Turn
 from nsqtx.nsqd.metrics import nsqd_exposition
 from nsqtx.storage.volume import Counters
 from nsqtx.web.lag import ReactorLag
@@ -49,6 +50,7 @@ class FakeNode:
         self.https_port = 0
         self.health = "OK"
         self.draining = False
+        self.turn: Turn | None = None
         self.clients: list[dict[str, Any]] = []
         self.config: dict[str, Any] = {}
         self.sessions: dict[object, None] = {}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from struct import pack
 from typing import Any
 
+from nsqtx.broker.turn import Turn
 from nsqtx.interfaces import StorageError
 from nsqtx.nsqd.http import NsqdApi
 from tests.support.http import Response, fetch
@@ -13,7 +15,7 @@ from tests.support.lists import ListLog, ListStore
 from tests.support.node import FakeNode
 from tests.support.subscribers import RecordingSubscriber
 
-__all__ = ["PRODUCER", "Consumer", "Nsqd", "RefusingStore", "binary", "token"]
+__all__ = ["PRODUCER", "Consumer", "Nsqd", "RefusingStore", "TurningNsqd", "binary", "token"]
 
 PRODUCER = {
     "client_id": "p",
@@ -75,6 +77,9 @@ class Nsqd:
         assert answer.status == 200
         return json.loads(answer.body)
 
+    def end_turn(self) -> None:
+        """There are no turns here."""
+
     def log(self, topic: str) -> ListLog:
         """The log of a topic."""
         return self.node.store.logs[topic]
@@ -94,3 +99,19 @@ def token(answer: Response) -> tuple[int, str]:
 def binary(*bodies: bytes) -> bytes:
     """The binary form of /mpub."""
     return pack(">i", len(bodies)) + b"".join(pack(">i", len(each)) + each for each in bodies)
+
+
+class TurningNsqd(Nsqd):
+    """One on a reactor whose turns end when the test says so."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._works: list[Callable[[], None]] = []
+        self.node.turn = Turn(self.node.broker, self._works.append)
+        self.site = NsqdApi(self.node).site()  # type: ignore[arg-type]
+
+    def end_turn(self) -> None:
+        """Do what was put off."""
+        works, self._works[:] = self._works[:], []
+        for work in works:
+            work()
