@@ -186,7 +186,10 @@ class IStore(Interface):
         """The log of a topic, made if missing. Not for ``#ephemeral`` names."""
 
     def delete(topic: str) -> None:
-        """Close and delete the log of a topic. Its positions are never used again."""
+        """Close and delete the log of a topic. Its positions are never used again.
+
+        :raises StorageError: the disk refused; the log is as it was.
+        """
 
 
 class ISubscriber(Interface):

@@ -113,9 +113,16 @@ class Broker:
         """Delete a topic with its channels and messages; consumers are disconnected.
 
         :raises KeyError: there is no such topic.
+        :raises StorageError: the disk refused; nothing has changed.
         """
         topic = self.topics[name]
         topic.exiting = True
+        if topic.log is not None:
+            try:
+                self.store.delete(name)
+            except StorageError:
+                topic.exiting = False
+                raise
         for channel in list(topic.channels):
             topic.delete_channel(channel)
         if self.topics.pop(name, None) is None:
@@ -128,8 +135,6 @@ class Broker:
         self._dirty.pop(topic, None)
         self._unsettled.pop(topic, None)
         self._rests.pop(topic, None)
-        if topic.log is not None:
-            self.store.delete(topic.name)
         self.on_change("topic gone", topic, None)
 
     def _channel_made(self, topic: Topic, channel: Channel) -> None:

@@ -110,22 +110,36 @@ class NsqdApi:
     def empty_topic(self, request: ApiRequest) -> str:
         """Drop what waits in the topic; channels keep theirs."""
         required_name(query_of(request), "topic", "INVALID_TOPIC")
-        self.topic_of(request).empty()
+        topic = self.topic_of(request)
+        topic.empty()
+        self._keep(topic)
         return ""
 
     @app.route("/topic/pause", methods=["POST"])
     @v1
     def pause_topic(self, request: ApiRequest) -> str:
         """Hand nothing on to the channels."""
-        self.topic_of(request).pause()
+        topic = self.topic_of(request)
+        topic.pause()
+        self._keep(topic)
         return ""
 
     @app.route("/topic/unpause", methods=["POST"])
     @v1
     def unpause_topic(self, request: ApiRequest) -> str:
         """Hand on again."""
-        self.topic_of(request).unpause()
+        topic = self.topic_of(request)
+        topic.unpause()
+        self._keep(topic)
         return ""
+
+    def _keep(self, topic: Topic) -> None:
+        """Write down what was done to a topic, before the answer: no kill undoes it then.
+
+        If the disk refuses, that is reported, and tried again (`Broker.checkpoint`).
+        """
+        self.node.broker.checkpoint(topic)
+        self.node.metadata_changed()
 
     def topic_of(self, request: ApiRequest) -> Topic:
         """The existing topic of a request. Its name is not validated (section 7)."""
@@ -162,21 +176,27 @@ class NsqdApi:
     @v1
     def empty_channel(self, request: ApiRequest) -> str:
         """Drop every message of a channel."""
-        self.channel_of(request)[1].empty()
+        topic, channel = self.channel_of(request)
+        channel.empty()
+        self._keep(topic)
         return ""
 
     @app.route("/channel/pause", methods=["POST"])
     @v1
     def pause_channel(self, request: ApiRequest) -> str:
         """Send nothing new to the consumers."""
-        self.channel_of(request)[1].pause()
+        topic, channel = self.channel_of(request)
+        channel.pause()
+        self._keep(topic)
         return ""
 
     @app.route("/channel/unpause", methods=["POST"])
     @v1
     def unpause_channel(self, request: ApiRequest) -> str:
         """Send again."""
-        self.channel_of(request)[1].unpause()
+        topic, channel = self.channel_of(request)
+        channel.unpause()
+        self._keep(topic)
         return ""
 
     def _topic_and_channel(self, request: ApiRequest) -> tuple[Topic, str]:

@@ -51,6 +51,8 @@ class Node:
     admit: Callable[[], Admission] | None = None
     #: The last thing that the disk refused, None when it works.
     store_health: Callable[[], str | None] = lambda: None
+    #: Told when ``nsqd.dat`` is no longer true and nothing came or went: something was paused.
+    metadata_changed: Callable[[], None] = lambda: None
     #: Makes a level of ``log_level`` take effect.
     set_log_level: Callable[[str], None] = lambda level: None
     #: Makes a list of ``nsqlookupd_tcp_addresses`` take effect.

@@ -168,6 +168,7 @@ class NsqdService(SteeredService):
         self.node.store_health = lambda: self._store.health
         if ITurns.providedBy(self.reactor):
             self.node.turn = Turn(self._broker, self.reactor.at_turn_end)
+        self.node.metadata_changed = self._metadata_changed
         self.node.set_log_level = self._set_log_level
         self.node.tls = self._make_tls()
         if options.auth_http_address:
@@ -332,7 +333,11 @@ class NsqdService(SteeredService):
         if self._lookups is not None:
             self._lookups.changed(kind, topic, channel)
         persistent = not topic.ephemeral and not (channel is not None and channel.ephemeral)
-        if persistent and not self._stopping:
+        if persistent:
+            self._metadata_changed()
+
+    def _metadata_changed(self) -> None:
+        if not self._stopping:
             self._metadata.soon()
 
     def _warn(self, text: str) -> None:

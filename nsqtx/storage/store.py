@@ -127,19 +127,20 @@ class Store:
         """See `nsqtx.interfaces.IStore.delete`. The files are removed in a thread."""
         volume = self.volume
         end = self.open(topic).end
-        self._logs.pop(topic).discard()
         if end > self._high_water:
             self._high_water = end
             self._write_high_water()
         path = f"{ROOT}/{encode_topic(topic)}"
-        doomed = f"{path}.deleted.{volume.mark().hex()}"
+        doomed = [f"{path}.deleted.{volume.mark().hex()}"]
         try:
-            volume.files.rename(path, doomed)
+            volume.files.rename(path, doomed[0])
         except FileNotFoundError:
-            return  # nothing was ever written
+            doomed = []  # nothing was ever written
         except OSError as error:
             raise volume.refused("rename", path, error) from error
-        self._purge([doomed])
+        self._logs.pop(topic).discard()
+        if doomed:
+            self._purge(doomed)
 
     def _purge(self, directories: list[str]) -> None:
         files = self.volume.files

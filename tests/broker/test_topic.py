@@ -178,6 +178,33 @@ def test_deleting() -> None:
     assert broker.get_topic("t").depth == 0
 
 
+class FirmStore(ListStore):
+    """A store that deletes nothing."""
+
+    def delete(self, topic: str) -> None:
+        raise StorageError("EIO")
+
+
+def test_a_topic_that_cannot_be_deleted_is_as_it_was() -> None:
+    """The disk refuses: whoever deletes is told, and nothing has changed for anybody.
+
+    Found by the simulation of seed 330 (os): nsqlookupd was not told that it was gone, and the next
+    start brought it back.
+    """
+    broker = make_broker(FirmStore())
+    topic = broker.get_topic("t")
+    topic.get_channel("c")
+    consumer = consume(broker, "t", "c")
+    heard: list[str] = []
+    broker.on_change = lambda kind, topic, channel: heard.append(kind)
+    with pytest.raises(StorageError, match="EIO"):
+        broker.delete_topic("t")
+    topic.publish([b"1"])
+    assert consumer.bodies == [b"1"]
+    assert not consumer.is_dropped
+    assert (broker.topics, heard) == ({"t": topic}, [])
+
+
 def test_an_ephemeral_topic_goes_with_its_last_channel() -> None:
     """However its last channel goes, an #ephemeral topic goes too, once."""
     broker = make_broker(ListStore())

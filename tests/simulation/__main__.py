@@ -22,7 +22,7 @@ from twisted.logger import globalLogBeginner
 
 from tests.simulation.bugs import BUGS, FOUND
 from tests.simulation.cluster import profile_of, simulate
-from tests.simulation.history import Counts, Violation
+from tests.simulation.ledger import Counts, Violation
 from tests.simulation.profiles import PROFILES
 
 #: The figures so far are printed after so many simulations.

@@ -17,10 +17,12 @@ from nsqtx.broker import channel as channel_module
 from nsqtx.broker.broker import Broker
 from nsqtx.broker.channel import Channel
 from nsqtx.broker.commit import Commit
+from nsqtx.broker.dead_letters import DeadLetters
 from nsqtx.broker.returned import DeferredMessages
 from nsqtx.broker.subscription import Subscription
 from nsqtx.broker.topic import Topic
-from nsqtx.interfaces import ChannelState, ITopicLog, StorageError, TopicState
+from nsqtx.interfaces import ChannelState, ITopicLog, Pending, StorageError, TopicState
+from nsqtx.nsqd.http import NsqdApi
 from nsqtx.nsqd.lookup_peer import LookupPeer
 from nsqtx.nsqd.session import Session
 from nsqtx.storage.log import TopicLog
@@ -189,6 +191,70 @@ def _says_nothing(original: Callable[..., Any]) -> Callable[..., Any]:
     return introduce
 
 
+def _pause_is_not_heard(original: Callable[..., None]) -> Callable[..., None]:
+    def pump(self: Channel) -> None:
+        paused, self.paused = self.paused, False
+        try:
+            original(self)
+        finally:
+            self.paused = paused
+
+    return pump
+
+
+def _holds_nothing(_: object) -> Any:
+    return property(lambda self: not self.started or not self.channels)
+
+
+def _pause_is_not_kept(_: object) -> Callable[..., None]:
+    return lambda self, topic: None
+
+
+def _empties_half(original: Callable[..., None]) -> Callable[..., None]:
+    def empty(self: Channel) -> None:
+        requeued = self.requeued.take_all()
+        original(self)
+        for _, position, attempts, record in requeued:
+            self.put_again(position, max(0, attempts - 1), record)
+
+    return empty
+
+
+def _dead_letters_unnoted(_: object) -> Callable[..., Iterator[Pending]]:
+    return lambda self: iter(())
+
+
+def _dead_letters_forgotten(original: Callable[..., Any]) -> Callable[..., Any]:
+    def adopt(self: Topic, messages: list[bytes], channel: str = "", origin: str = "") -> Any:
+        return original(self, messages[:-1] or messages if origin else messages, channel, origin)
+
+    return adopt
+
+
+def _lost_on_the_way_back(_: object) -> Callable[..., None]:
+    return lambda self, records: None
+
+
+def _one_more_attempt(original: Callable[..., Any]) -> Callable[..., Any]:
+    def queue(self: Channel, attempts: int) -> Any:
+        return original(self, attempts - 1)
+
+    return queue
+
+
+def _deletes_half(original: Callable[..., None]) -> Callable[..., None]:
+    def delete_topic(self: Broker, name: str) -> None:
+        topic = self.topics[name]
+        try:
+            original(self, name)
+        except StorageError:
+            topic.close()
+            del self.topics[name]
+            raise
+
+    return delete_topic
+
+
 def _directories_unsynced(original: Callable[..., None]) -> Callable[..., None]:
     def start(self: Store) -> None:
         files: Any = self.volume.files
@@ -225,22 +291,44 @@ def _bug(what: str, promise: str, where: str, owner: Any, attribute: str, make: 
 
 
 BUGS = [
-    _bug("OK is said before the write", "S2", "os 1", TopicLog, "_open", _answer_first),
-    _bug("nothing is synced", "S1", "fsync 4", SyncJob, "__call__", _no_sync),
-    _bug("a failed sync counts as good", "S1", "fsync 22", TopicLog, "_settle", _deaf_to_failures),
-    _bug("the checkpoint forgets a message", "S2", "os 2", Channel, "state", _forget_pending),
+    _bug("OK is said before the write", "S2", "os 0", TopicLog, "_open", _answer_first),
+    _bug("nothing is synced", "S1", "fsync 2", SyncJob, "__call__", _no_sync),
+    _bug("a failed sync counts as good", "S1", "fsync 37", TopicLog, "_settle", _deaf_to_failures),
+    _bug("the checkpoint forgets a message", "S2", "os 1", Channel, "state", _forget_pending),
     _bug("a message is due 0.4 s early", "S5", "os 0", DeferredMessages, "take_due", _early),
     _bug("a torn tail is cut one byte short", "S2", "os 3", Segment, "scan", _one_byte_short),
     _bug("one message more than RDY", "S8", "os 0", Subscription, "room", _one_over),
     _bug("attempts are not counted", "S6", "os 0", channel_module, "next_frame", _no_attempt),
-    _bug("no checkpoints while nsqd runs", "S4", "os 4", Broker, "tick", _no_checkpoints),
-    _bug("MPUB is two batches", "S7", "os 3", Topic, "publish", _in_halves),
-    _bug("positions come twice", "S7", "power 9", TopicLog, "_open", _same_positions),
-    _bug("a refused write is answered OK", "S2", "os 4", LogWriter, "write", _refused_is_ok),
+    _bug("no checkpoints while nsqd runs", "S4", "os 17", Broker, "tick", _no_checkpoints),
+    _bug("MPUB is two batches", "S7", "os 2", Topic, "publish", _in_halves),
+    _bug("positions come twice", "S7", "power 1", TopicLog, "_open", _same_positions),
+    _bug("a refused write is answered OK", "S2", "os 2", LogWriter, "write", _refused_is_ok),
     _bug("messages never time out", "L1", "os 0", Subscription, "expire", _never_times_out),
     _bug("segments go too early", "S2", "os 1", Topic, "_floor", _delete_too_much),
     _bug("the log is replayed from too early", "S4", "os 0", broker_module, "recover", _replay_all),
     _bug("nsqlookupd is told nothing", "L1", "os 0", LookupPeer, "_introduce", _says_nothing),
+    _bug("a paused channel delivers", "PAUSE", "os 2", Channel, "pump", _pause_is_not_heard),
+    _bug("a paused topic hands on", "PAUSE", "os 2", Topic, "holding", _holds_nothing),
+    _bug("a pause is not written down", "PAUSE", "os 2", NsqdApi, "_keep", _pause_is_not_kept),
+    _bug("a channel is not quite emptied", "S4", "os 23", Channel, "empty", _empties_half),
+    _bug(
+        "the checkpoint forgets dead letters",
+        "S9",
+        "os 6",
+        DeadLetters,
+        "pending",
+        _dead_letters_unnoted,
+    ),
+    _bug("a dead letter is not moved", "S9", "os 6", Topic, "adopt", _dead_letters_forgotten),
+    _bug(
+        "what comes back is not delivered",
+        "S9",
+        "os 3",
+        Channel,
+        "receive_again",
+        _lost_on_the_way_back,
+    ),
+    _bug("a message dies too late", "S9", "os 3", Channel, "_queue", _one_more_attempt),
 ]
 
 #: What the simulations have found, as it was before: seen too seldom to be a test.
@@ -251,5 +339,6 @@ FOUND = [
         TopicLog, "_make_stable", _unstable_start,
     ),
     _bug("an empty nsqd.dat ends the start", "L1", "power 12", Store, "used", _needs_topics),
+    _bug("half of a topic is deleted", "L1", "os 330", Broker, "delete_topic", _deletes_half),
     _bug("a lost client is answered", "BUG", "fsync 78", Session, "lost", _talks_to_the_lost),
 ]  # fmt: skip

@@ -12,11 +12,12 @@ from twisted.internet.interfaces import IDelayedCall, ITCPTransport
 from twisted.internet.protocol import ClientFactory, Protocol, connectionDone
 from twisted.python.failure import Failure
 
-from tests.simulation.history import History, Place, Publish
+from tests.simulation.history import History
+from tests.simulation.ledger import Place, Publish
 from tests.simulation.network import Host
 from tests.simulation.reactor import SimulatedReactor
 
-__all__ = ["Consumer", "HttpPublisher", "Publisher"]
+__all__ = ["Client", "Consumer", "HttpConnection", "HttpPublisher", "Publisher"]
 
 #: What a client tells nsqd (seconds).
 HEARTBEAT = 1.0
@@ -111,7 +112,7 @@ class Client(ClientFactory):
         self.connection = connection
 
     def received(self, kind: int, frame: bytes) -> None:
-        """A frame came: 0 an answer, 1 an error, 2 a message."""
+        """A frame came: 0 an answer, 1 an error, 2 a message; or a body, with its HTTP status."""
 
     def lost(self) -> None:
         """There is no connection any more, or none was made."""
@@ -192,12 +193,12 @@ class Publisher(Client):
         super().lost()
 
 
-class _HttpConnection(Protocol):
-    """Publishes by HTTP, one request at a time."""
+class HttpConnection(Protocol):
+    """A connection for HTTP, one request at a time. The client is told status and body."""
 
     transport: ITCPTransport
 
-    def __init__(self, client: HttpPublisher) -> None:
+    def __init__(self, client: Client) -> None:
         self.client = client
         self._buffer = b""
         self._give_up: IDelayedCall | None = None
@@ -221,7 +222,7 @@ class _HttpConnection(Protocol):
             assert self._give_up is not None
             self._give_up.cancel()
             self._give_up = None
-            self.client.received(0, head.split(b" ", 2)[1])
+            self.client.received(int(head.split(b" ", 2)[1]), body[:length])
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         if self._give_up is not None and self._give_up.active():
@@ -232,7 +233,7 @@ class _HttpConnection(Protocol):
 class HttpPublisher(Publisher):
     """A publisher that posts to ``/pub`` and ``/mpub``."""
 
-    protocol_class = _HttpConnection
+    protocol_class = HttpConnection
     port = 4151
 
     def publish(self) -> None:
@@ -261,7 +262,7 @@ class HttpPublisher(Publisher):
     def received(self, kind: int, frame: bytes) -> None:
         sent = self._waiting.popleft()
         assert sent is not None
-        self.history.answered(sent, "OK" if frame == b"200" else frame.decode())
+        self.history.answered(sent, "OK" if kind == 200 else str(kind))
 
 
 class Consumer(Client):

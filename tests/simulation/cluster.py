@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import gc
+from functools import partial
 from typing import Any
 
 from nsqtx.broker.backlog import READ_AHEAD
+from nsqtx.broker.topic import Topic
 from tests.simulation.clients import Consumer, HttpPublisher, Publisher
 from tests.simulation.faults import Faults
-from tests.simulation.history import History, Place
+from tests.simulation.history import History
+from tests.simulation.ledger import Place
 from tests.simulation.network import Network
 from tests.simulation.nodes import LookupdNode, Node, NsqdNode
+from tests.simulation.operators import CAREFUL, CARELESS, Operated, Operator
 from tests.simulation.profiles import PROFILES, Profile
 from tests.simulation.programs import ReaderProgram, WriterProgram
 from tests.simulation.reactor import SimulatedReactor
@@ -44,7 +48,10 @@ class Cluster:
             LookupdNode(self.network.add_host(f"lookupd{i}"), self._lookupd_ended)
             for i in range(random.randint(0, 2))
         ]
+        #: How often a message may be delivered; in most simulations any number of times.
+        self._most = random.choice((0, 0, 0, 1, 2, 3))
         options: dict[str, Any] = {
+            "max_attempts": self._most,
             "durability": profile.durability,
             "lookupd_tcp_address": [f"{each.name}:4160" for each in self.lookupds],
             "mem_queue_size": random.choice((3, 20, 1000)),
@@ -57,6 +64,29 @@ class Cluster:
         ]
         self.publishers: list[Publisher] = []
         self.consumers: list[Consumer | ReaderProgram] = []
+        self.operators: list[Operator] = []
+        self.history.exists = self._exists
+
+    def _node(self, name: str) -> NsqdNode:
+        return next(node for node in self.nsqds if node.name == name)
+
+    def _topic(self, place: Place) -> Topic | None:
+        node = self._node(place.node)
+        found: Topic | None = None
+        if node.running:
+            found = node.service._broker.topics.get(place.topic)
+        return found
+
+    def _exists(self, place: Place) -> bool:
+        """Whether there is that channel now."""
+        topic = self._topic(place)
+        return topic is not None and place.channel in topic.channels
+
+    def _is_paused(self, place: Place) -> bool | None:
+        """Whether a topic or channel is paused now; None: it is not there."""
+        topic = self._topic(place)
+        found = topic.channels.get(place.channel) if topic and place.channel else topic
+        return None if found is None else found.paused
 
     def _lookupd_ended(self, node: Node, how: str) -> None:
         """Nothing depends on it."""
@@ -80,10 +110,15 @@ class Cluster:
             each.start()
         for node in self.nsqds:
             watch_disk(node, self.history)
+            node.on_started = partial(self.history.started, node.name, self._is_paused)
             node.start()
         clients = [SimulatedReactor(self.network.add_host(f"client{i}")) for i in range(2)]
+        operated: list[Operated] = []
         for topic in ("t", "u")[: random.randint(1, 2)]:
-            for channel in ("c", "d")[: random.randint(1, 2)]:
+            channels = ("c", "d")[: random.randint(1, 2)]
+            deeds = random.choice(({}, {}, CAREFUL, CARELESS))
+            operated.append(Operated(topic, channels, deeds))
+            for channel in channels:
                 self._consume(topic, channel, random.choice(clients))
             for number, node in enumerate(self.nsqds):
                 kinds = (Publisher, HttpPublisher, WriterProgram)
@@ -91,6 +126,13 @@ class Cluster:
                     name = f"{kind.__name__[0]}{number}{topic}"
                     reactor = random.choice(clients)
                     self.publishers.append(kind(name, reactor, node.host, self.history, topic))
+
+        if self._most or any(each.deeds for each in operated):
+            for node in self.nsqds:
+                name, reactor = f"O{node.name}", random.choice(clients)
+                self.operators.append(
+                    Operator(name, reactor, node.host, self.history, operated, bool(self._most))
+                )
 
     def _consume(self, topic: str, channel: str, reactor: SimulatedReactor) -> None:
         """Consume a channel of every nsqd: by one Reader, or by consumers of each."""
@@ -118,8 +160,8 @@ class Cluster:
                 world.run(world.now + LOOK)
                 self._look()
             faults.heal()
-            for consumer in self.consumers:
-                consumer.calm_down()
+            for each in (*self.consumers, *self.operators):
+                each.calm_down()
             self._recover()
             if not history.violations:
                 history.check_end()
@@ -160,8 +202,10 @@ class Cluster:
                 read = backlog.fresh_size <= READ_AHEAD + 65536
                 fresh = 0 if read else len(backlog.fresh)
                 waiting = len(channel.requeued) - channel.requeued.spilled
-                if fresh > most or waiting > most + 256:
-                    text = f"{channel.name}: {fresh} + {waiting} in memory, limit {most}"
+                letters = channel.dead_letters.waiting
+                dead = len(letters) - letters.spilled
+                if fresh > most or max(waiting, dead) > most + 256:
+                    text = f"{channel.name}: {fresh} + {waiting} + {dead} in memory, limit {most}"
                     self.history.fail("S8", text)
 
     def _unsettled(self) -> str | None:
@@ -171,7 +215,13 @@ class Cluster:
                 return f"{node.name} does not run"
             if node.service.node.health != "OK":
                 return f"{node.name} is not healthy: {node.service.node.health}"
+        for operator in self.operators:
+            if not operator.settled:
+                return f"{operator.name} is not told of {operator.left}"
         for topic in self._topics():
+            left = _held(topic)
+            if topic.name.endswith(".dlq") and left:
+                return f"{topic.name} still has {left} dead letters"
             for channel in topic.channels.values():
                 left = channel.depth + channel.in_flight_count + channel.deferred_count
                 if left and channel.subscriptions:
@@ -197,12 +247,44 @@ class Cluster:
                 for channel in topic.channels:
                     if found is None or channel not in found.channels:
                         return f"{lookupd.name} does not know {topic.name} {channel}"
+            wrong = self._known_too_well(lookupd, node)
+            if wrong:
+                return wrong
+        return None
+
+    def _known_too_well(self, lookupd: LookupdNode, node: NsqdNode) -> str | None:
+        """What a nsqlookupd says that an nsqd has, and it has not."""
+        registry = lookupd.service.node.registry
+        topics = node.service._broker.topics
+        # Connections of earlier processes may be half-open.
+        producer = max(
+            (each for each in registry.producers if each.info.broadcast_address == node.name),
+            key=lambda each: each.last_update,
+        )
+        for name, topic in registry.topics.items():
+            if producer in topic.producers and name not in topics:
+                return f"{lookupd.name} says that {node.name} has topic {name}"
+            for channel, producers in topic.channels.items():
+                if producer in producers and channel not in topics[name].channels:
+                    return f"{lookupd.name} says that {node.name} has {name} {channel}"
         return None
 
     def _check_nodes(self) -> None:
         wrong = self._unsettled()
         if wrong is not None:
             self.history.fail("L1", wrong)
+
+
+def _held(topic: Topic) -> int:
+    """How many messages a topic holds; after a power cut its depth may count some that are lost."""
+    if not topic.depth or topic.log is None:
+        return topic.depth
+    return sum(
+        len(batch.records[: stop - batch.first])
+        for start, stop in topic.held.unread()
+        for batch in topic.log.replay(start)
+        if batch.first < stop
+    )
 
 
 def simulate(seed: int, profile: str | None = None, keep_trace: bool = False) -> Cluster:

@@ -6,13 +6,14 @@ import errno
 from typing import TYPE_CHECKING
 
 from tests.simulation.nodes import Node, NsqdNode
+from tests.simulation.reactor import SLOWNESS
 
 if TYPE_CHECKING:
     from tests.simulation.cluster import Cluster
 
 __all__ = ["Faults"]
 
-_WRITES = ("write_at", "truncate", "open", "unlink")
+_WRITES = ("write_at", "truncate", "open", "unlink", "rename")
 
 
 class Faults:
@@ -165,10 +166,10 @@ class Faults:
     def _slow_disk(self) -> None:
         node = self._nsqd()
         if node.reactor is not None:
-            threads, before = node.reactor.threads, node.reactor.threads.slowness
+            threads = node.reactor.threads
             threads.slowness = self._later(0.05, 1.5)
             self._hinder(node, threads.slowness)
-            self._world.after(self._later(0.5, 3.0), setattr, threads, "slowness", before)
+            self._world.after(self._later(0.5, 3.0), setattr, threads, "slowness", SLOWNESS)
 
     def _jump(self) -> None:
         node = self._nsqd()
@@ -188,8 +189,8 @@ class Faults:
             bad[at] ^= 1 << self._random.randrange(8)
             return bytes(bad)
 
-        before, disk.on_read = disk.on_read, flipped
-        self._world.after(self._later(0.5, 2.0), setattr, disk, "on_read", before)
+        disk.on_read = flipped
+        self._world.after(self._later(0.5, 2.0), setattr, disk, "on_read", _as_it_is)
 
     # The end.
 
@@ -202,9 +203,9 @@ class Faults:
             disk = node.disk
             disk.failures.clear()
             disk.capacity = disk.operations_left = None
-            disk.on_read = lambda path, data: data
+            disk.on_read = _as_it_is
             if node.reactor is not None:
-                node.reactor.threads.slowness = 0.005
+                node.reactor.threads.slowness = SLOWNESS
                 node.reactor.stopped_until = 0.0
         for each in (*self._cluster.lookupds, *self._cluster.nsqds):
             each.power_on()
@@ -214,3 +215,7 @@ class Faults:
         if node.running and not node.stopping:
             return
         self._start_when_stopped(node)
+
+
+def _as_it_is(path: str, data: bytes) -> bytes:
+    return data

@@ -10,106 +10,16 @@ was taken there. Debts are only forgiven where doc/reliability.md says so.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
 
-import attrs
-
+from tests.simulation.ledger import Counts, Finished, Ledger, Place, Publish, Violation
+from tests.simulation.pauses import Pauses
 from tests.simulation.world import World
 
-__all__ = ["Counts", "Finished", "History", "Place", "Publish", "Violation"]
+__all__ = ["History"]
 
 #: How long a checkpoint may be away, at most, where nothing stands in its way (seconds).
 CHECKPOINT = 3.0
-
-
-class Place(NamedTuple):
-    """A channel on one nsqd."""
-
-    node: str
-    topic: str
-    channel: str
-
-
-class Violation(NamedTuple):
-    """A promise that was not kept, by its name in doc/reliability.md."""
-
-    promise: str
-    text: str
-
-
-#: How long an answer of a process that has ended may be under way.
-UNDER_WAY = 1.0
-
-
-@attrs.define(eq=False)
-class Publish:
-    """One message on its way in. ``group`` are the bodies that were published with it."""
-
-    body: bytes
-    node: str
-    topic: str
-    delay: float
-    sent_at: float
-    owed: tuple[Place, ...]
-    group: list[bytes]
-    #: ``OK``, the text of an error, or None: nobody knows.
-    answer: str | None = None
-    #: It may be lost, or came only in part.
-    forgiven: bool = False
-
-
-@attrs.define(eq=False)
-class Finished:
-    """A message whose FIN was taken. ``known``: a checkpoint says so."""
-
-    at: float
-    known: bool = False
-    #: When nsqd ended after that, without a checkpoint.
-    ended_at: float | None = None
-
-
-@attrs.define
-class Counts:
-    """Figures of a simulation, or of many."""
-
-    simulations: int = 0
-    events: int = 0
-    seconds: float = 0.0
-    kills: int = 0
-    power_cuts: int = 0
-    stops: int = 0
-    faults: int = 0
-    published: int = 0
-    answered: int = 0
-    refused: int = 0
-    delivered: int = 0
-    again: int = 0
-    finished: int = 0
-    requeued: int = 0
-    checkpoints: int = 0
-    forgiven: int = 0
-    lost: int = 0
-
-    def add(self, other: Counts) -> None:
-        """Add the figures of another one."""
-        for field in attrs.fields(Counts):
-            setattr(self, field.name, getattr(self, field.name) + getattr(other, field.name))
-
-
-class _Ledger:
-    """What is known of the messages of one channel, by id."""
-
-    def __init__(self) -> None:
-        self.finished: dict[bytes, Finished] = {}
-        #: FINs that no checkpoint knows yet.
-        self.fresh: list[Finished] = []
-        self.attempts: dict[bytes, int] = {}
-        self.noted_attempts: dict[bytes, int] = {}
-        #: Requeued: not before this time of nsqd's clock (ns).
-        self.due: dict[bytes, int] = {}
-        self.noted_due: dict[bytes, int] = {}
-        self.seen: set[bytes] = set()
-        self.paid: set[bytes] = set()
 
 
 class History:
@@ -125,14 +35,15 @@ class History:
         self.hindered: dict[str, float] = {}
         #: Nodes on whose disk a sync has failed: what it was to make safe may be read and is not.
         self.spoilt: dict[str, None] = {}
-        #: When a process of a node ended last.
-        self._ended_at: dict[str, float] = {}
+        #: Whether there is such a channel now.
+        self.exists: Callable[[Place], bool] = lambda place: True
+        self.pauses = Pauses()
         #: Channels that existed before something was answered OK, which makes them safe.
         self._safe: dict[Place, None] = {}
         self._durability = durability
         #: The disk changes what it keeps, so anything may be lost; but nothing may be made up.
         self._rotten = rotten
-        self._ledgers: dict[Place, _Ledger] = {}
+        self._ledgers: dict[Place, Ledger] = {}
         self._ids: dict[tuple[str, str, bytes], bytes] = {}
 
     def fail(self, promise: str, text: str) -> None:
@@ -141,18 +52,18 @@ class History:
             self.violations.append(Violation(promise, f"{self.world.elapsed:.3f} {text}"))
         self.world.note("VIOLATION", promise, text)
 
-    def ledger(self, place: Place) -> _Ledger:
+    def ledger(self, place: Place) -> Ledger:
         """The book of a channel."""
         found = self._ledgers.get(place)
         if found is None:
-            found = self._ledgers[place] = _Ledger()
+            found = self._ledgers[place] = Ledger()
         return found
 
     # What clients say.
 
     def channel_exists(self, place: Place) -> None:
-        """A consumer was told that it is on that channel, maybe by a process that is gone since."""
-        if self.world.now - self._ended_at.get(place.node, -UNDER_WAY) < UNDER_WAY:
+        """Somebody was told that there is that channel, maybe by a process that is gone since."""
+        if not self.exists(place):
             return
         self.channels.setdefault((place.node, place.topic), {})[place.channel] = None
 
@@ -180,13 +91,31 @@ class History:
             self.counts.refused += len(publishes)
         self.world.note("answer", publishes[0].body[:16], len(publishes), answer)
 
+    def operated(self, path: str, place: Place, status: int) -> None:
+        """An operator was answered."""
+        if status != 200:
+            return
+        self.counts.operations += 1
+        if path == "/channel/create":
+            self.channel_exists(place)
+        elif path.endswith("pause"):
+            self.pauses.answered(place, not path.endswith("unpause"))
+
     # What nsqd does.
 
-    def sent(self, place: Place, records: list[bytes], clock: int, offsets: list[float]) -> None:
-        """Messages go out to a consumer. ``clock`` is nsqd's time (ns)."""
+    def sent(
+        self, place: Place, records: list[bytes], clock: int, offsets: list[float], limit: int
+    ) -> None:
+        """Messages go out to a consumer. ``clock`` is nsqd's time (ns).
+
+        ``limit`` is how often a message may be delivered; 0: any number of times.
+        """
         book = self.ledger(place)
         counts = self.counts
         counts.delivered += len(records)
+        held_at = self.pauses.paused_at(place._replace(channel=""))
+        if self.pauses.paused_at(place) is not None and not self._rotten:
+            self.fail("PAUSE", f"{place} delivers, and is paused")
         for record in records:
             id, attempts, body = record[18:34], int.from_bytes(record[16:18], "big"), record[34:]
             self.world.note("sent", *place, id, attempts)
@@ -199,6 +128,12 @@ class History:
             known = self._ids.setdefault((place.node, place.topic, id), body)
             if known != body:
                 self.fail("S7", f"{place} {id!r} is {body[:16]!r}, and was {known[:16]!r}")
+            if held_at is not None and publish.sent_at > held_at:
+                self.fail("PAUSE", f"{place} {id!r} was published after the topic was paused")
+            if limit and attempts >= limit:
+                book.spent.add(body)
+                if attempts > limit:
+                    self.fail("S9", f"{place} {id!r} has {attempts} attempts, limit {limit}")
             self._check_due(place, book, publish, id, clock, offsets)
             self._check_finished(place, book, id)
             before = book.attempts.get(id, 0)
@@ -209,7 +144,7 @@ class History:
             book.seen.add(body)
 
     def _check_due(
-        self, place: Place, book: _Ledger, publish: Publish, id: bytes, clock: int,
+        self, place: Place, book: Ledger, publish: Publish, id: bytes, clock: int,
         offsets: list[float],
     ) -> None:  # fmt: skip
         # When the clock is set back, what was due before is due all the same.
@@ -222,7 +157,7 @@ class History:
         if early > 1000:
             self.fail("S5", f"{place} {id!r} is delivered {early / 1e9:.3f} s early")
 
-    def _check_finished(self, place: Place, book: _Ledger, id: bytes) -> None:
+    def _check_finished(self, place: Place, book: Ledger, id: bytes) -> None:
         finished = book.finished.get(id)
         if finished is None:
             return
@@ -253,9 +188,61 @@ class History:
         self.ledger(place).due[record[18:34]] = due
         self.world.note("req", *place, record[18:34])
 
+    def buried(self, place: Place, frames: list[bytes]) -> None:
+        """Dead letters of a channel are safe in their topic."""
+        book = self.ledger(place)
+        self.counts.died += len(frames)
+        book.gone((frame[18:34] for frame in frames), self.world.now)
+        book.dead.update(frame[34:] for frame in frames)
+        for frame in frames:
+            self.world.note("died", *place, frame[18:34])
+
+    def cleared(self, place: Place, ids: Iterable[bytes], deleted: bool) -> None:
+        """A channel is emptied, or deleted. ``ids`` are some that it has and nobody has seen."""
+        self.world.note("cleared", *place, deleted)
+        book = self.ledger(place)
+        book.cleared_at = self.world.now
+        book.gone([*book.attempts, *ids], self.world.now)
+        self._forgive_at(place, lambda publish: True)
+        if deleted:
+            self.channels.get(place[:2], {}).pop(place.channel, None)
+            self._safe.pop(place, None)
+            self.pauses.gone(place)
+
+    def topic_emptied(self, topic: Place, deleted: bool) -> None:
+        """What the topic holds, and no channel has yet, is dropped."""
+        self.world.note("emptied", *topic, deleted)
+        for name in self.channels.get(topic[:2], {}):
+            place = topic._replace(channel=name)
+            seen = self.ledger(place).seen
+            self._forgive_at(place, lambda publish, seen=seen: publish.body not in seen)  # type: ignore[misc]
+        if deleted:
+            self.pauses.gone(topic)
+
+    def _forgive_at(self, place: Place, which: Callable[[Publish], bool]) -> None:
+        """What was published until now needs not be delivered there."""
+        self.ledger(place).dead.clear()
+        for publish in self.published.values():
+            if place in publish.owed and which(publish):
+                publish.owed = tuple(each for each in publish.owed if each != place)
+
+    def paused(self, place: Place, paused: bool) -> None:
+        """A topic or channel is paused from now on, or not any more."""
+        self.world.note("paused", *place, paused)
+        self.pauses.set(place, paused, self.world.now)
+
+    def started(self, node: str, paused: Callable[[Place], bool | None]) -> None:
+        """A process has started; ``paused`` says what is paused, None: it is not there."""
+        for place, wanted in self.pauses.of(node).items():
+            found = paused(place)
+            if found is not wanted and not self._rotten:
+                self.fail("PAUSE", f"{place} is paused: {found}, and was: {wanted}")
+                self.pauses.gone(place)
+
     def checkpoint(self, node: str, topic: str) -> None:
         """A checkpoint of a topic was written."""
         self.counts.checkpoints += 1
+        self.pauses.checkpoint(node, topic)
         for place, book in self._ledgers.items():
             if place[:2] != (node, topic):
                 continue
@@ -267,7 +254,7 @@ class History:
 
     def ended(self, node: str, how: str) -> None:
         """A process of nsqd ended: ``stop``, ``kill`` or ``cut``."""
-        self._ended_at[node] = self.world.now
+        self.pauses.ended(node, how, self.hindered.get(node, 0.0))
         counts = self.counts
         counts.kills += how == "kill"
         counts.power_cuts += how == "cut"
@@ -282,6 +269,8 @@ class History:
                 for finished in book.finished.values():
                     finished.known, finished.ended_at = False, finished.at
                 book.noted_attempts, book.noted_due = {}, {}
+                if self._durability != "fsync":
+                    book.dead.clear()
             if how != "stop" or self.hindered.get(node, 0.0) > self.world.now:
                 book.attempts = dict(book.noted_attempts)
                 book.due = dict(book.noted_due)
@@ -318,19 +307,27 @@ class History:
         return [
             (place, publish)
             for publish in self.published.values()
-            if publish.answer == "OK" and not publish.forgiven and not self._rotten
+            if not self._rotten
             for place in publish.owed
-            if publish.body not in self.ledger(place).paid
+            if self._owes(publish, self.ledger(place))
         ]
+
+    def _owes(self, publish: Publish, book: Ledger) -> bool:
+        """Whether a message must still come: it was answered OK, or was a dead letter (S9)."""
+        if publish.body in book.paid:
+            return False
+        answered = publish.answer == "OK" and not publish.forgiven
+        return answered or publish.body in book.dead
 
     def check_end(self) -> None:
         """Everything was healed, and there was time enough."""
         for place, publish in self.owed():
-            seen = publish.body in self.ledger(place).seen
-            self.counts.lost += not seen
+            book = self.ledger(place)
+            seen, spent = publish.body in book.seen, publish.body in book.spent
+            self.counts.lost += spent or not seen
             what = "was delivered and never finished" if seen else "is lost"
-            kept = "S1" if self._durability == "fsync" else "S2"
-            self.fail("L1" if seen else kept, f"{place} {publish.body[:16]!r} {what}")
+            kept = "S9" if spent else "S1" if self._durability == "fsync" else "S2"
+            self.fail(kept if spent or not seen else "L1", f"{place} {publish.body[:16]!r} {what}")
         self.counts.forgiven = sum(p.forgiven and p.answer == "OK" for p in self.published.values())
         for publish in self.published.values():
             if len(publish.group) > 1 and publish.body is publish.group[0]:
@@ -343,7 +340,7 @@ class History:
         if first.answer != "OK" and first.node in self.spoilt and self.counts.power_cuts:
             return
         for place, book in self._ledgers.items():
-            if place[:2] != (first.node, first.topic):
+            if place[:2] != (first.node, first.topic) or first.sent_at <= book.cleared_at:
                 continue
             if place not in first.owed and (self.counts.power_cuts or place.node in self.hindered):
                 continue  # a channel that was made later, with all it had, may be gone

@@ -152,12 +152,19 @@ class NsqdNode(Node):
         super().__init__(host, ended)
         self.disk = SimulatedDisk()
         self.disk.on_kill = self._freeze
+        #: Called when a process has loaded what was there.
+        self.on_started: Callable[[], None] = lambda: None
         self._number = number
         self._options = options
 
     def _freeze(self) -> None:
         if self.reactor is not None:
             self.reactor.frozen = True
+
+    def _start(self, reactor: SimulatedReactor) -> None:
+        super()._start(reactor)
+        if self.reactor is reactor and not reactor.frozen:
+            self.on_started()
 
     def make_service(self, reactor: SimulatedReactor) -> NsqdService:
         address = self.host.address

@@ -21,7 +21,8 @@ from nsqtx.client import (
 )
 from nsqtx.client.events import Connected
 from tests.simulation.clients import HEARTBEAT, MSG_TIMEOUT, SILENCE, Publisher
-from tests.simulation.history import History, Place, Publish
+from tests.simulation.history import History
+from tests.simulation.ledger import Place, Publish
 from tests.simulation.network import Host
 from tests.simulation.reactor import SimulatedReactor
 

@@ -35,9 +35,12 @@ from tests.support.disk import Killed
 if TYPE_CHECKING:
     from tests.simulation.network import Host
 
-__all__ = ["SimulatedReactor", "SimulatedThreads"]
+__all__ = ["SLOWNESS", "SimulatedReactor", "SimulatedThreads"]
 
 log = Logger(namespace="simulation")
+
+#: The longest that work in a thread takes, as a rule (seconds).
+SLOWNESS = 0.005
 
 
 class _Port(tcp.Port):
@@ -102,7 +105,7 @@ class SimulatedThreads:
 
     def __init__(self, reactor: SimulatedReactor) -> None:
         self._reactor = reactor
-        self.slowness = 0.005
+        self.slowness = SLOWNESS
 
     def callInThreadWithCallback(
         self, done: Callable[[bool, Any], None], work: Callable[..., Any], *args: Any, **kw: Any

@@ -107,13 +107,20 @@ def test_delete_what_was_never_written() -> None:
 
 
 def test_delete_refused() -> None:
-    """When the disk does not let a topic go, the caller is told."""
+    """When the disk does not let a topic go, the caller is told, and the log is as it was."""
     disk = SimulatedDisk()
     store = make_store(disk)
-    append(store.open("t"), b"x")
+    log = store.open("t")
+    append(log, b"x")
     disk.failures["rename"] = errno.EIO
     with pytest.raises(StorageError, match=r"rename /data/nsqd\.topics/t: input/output error"):
         store.delete("t")
+    assert store.open("t") is log
+    append(log, b"y")
+    assert len(everything(log)) == 2
+    disk.failures.clear()
+    store.delete("t")
+    assert store.topics() == []
 
 
 def test_deleted_files_that_remained() -> None:

@@ -272,6 +272,10 @@ class SimulatedDisk:
         assert isinstance(node, Inode)
         return bytes(node.data)
 
+    def directory(self, path: str) -> object:
+        """Which directory that is, whatever becomes of its name. Not part of IFiles."""
+        return self._directory(path)
+
     def listdir(self, path: str) -> list[str]:
         """Names in a directory."""
         self.operation("listdir", path)

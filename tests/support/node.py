@@ -54,6 +54,7 @@ class FakeNode:
         self.clients: list[dict[str, Any]] = []
         self.config: dict[str, Any] = {}
         self.sessions: dict[object, None] = {}
+        self.metadata_changes = 0
         self.counters = Counters()
         self.lag = ReactorLag(self.clock)
         self.exposition = nsqd_exposition(self)  # type: ignore[arg-type]
@@ -61,6 +62,10 @@ class FakeNode:
     def store_health(self) -> str | None:
         """What the disk refused."""
         return None if self.health == "OK" else self.health
+
+    def metadata_changed(self) -> None:
+        """Count it."""
+        self.metadata_changes += 1
 
     def producers(self, topic: str = "") -> list[dict[str, Any]]:
         """Every client that has published."""
