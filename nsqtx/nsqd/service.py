@@ -380,10 +380,11 @@ class NsqdService(SteeredService):
         if self._loaded and not self._broker.exiting:
             self._metadata.write()
             log.info("NSQ: closing topics")
-            for failure in self._broker.stop():
+            failures = self._broker.stop()
+            for failure in failures:
                 log.error("NSQ: {failure}", failure=failure)
             try:
-                self._store.close()
+                self._store.close(orderly=not failures)
             except StorageError as error:
                 log.error("NSQ: {error}", error=error)
         self._lock.release()

@@ -213,12 +213,15 @@ class Store:
         else:
             volume.succeeded()
 
-    def close(self) -> None:
+    def close(self, orderly: bool = True) -> None:
         """Close all logs and note that the stop was orderly.
+
+        ``orderly``: every topic has written its last checkpoint. If one has not, its newest may be
+        that of an earlier stop, and what was handed out since then would be handed out again.
 
         :raises StorageError: it was not; the next start has to look closer.
         """
-        failure = None
+        failure = None if orderly else StorageError("the stop was not orderly")
         for log in self._logs.values():
             try:
                 log.close()

@@ -17,7 +17,7 @@ from tests.simulation.nodes import LookupdNode, Node, NsqdNode
 from tests.simulation.operators import CAREFUL, CARELESS, Operated, Operator
 from tests.simulation.profiles import PROFILES, Profile
 from tests.simulation.programs import ReaderProgram, WriterProgram
-from tests.simulation.reactor import SimulatedReactor
+from tests.simulation.reactor import LAZINESS, SimulatedReactor
 from tests.simulation.watch import watch_disk, watched
 from tests.simulation.world import World
 
@@ -62,6 +62,9 @@ class Cluster:
             NsqdNode(self.network.add_host(f"nsqd{i}"), self._nsqd_ended, i, **options)
             for i in range(random.randint(1, 2))
         ]
+        for each in self.nsqds:
+            each.turns = random.random() < 0.7
+            each.laziness = random.choice((LAZINESS, LAZINESS, 0.005))
         self.publishers: list[Publisher] = []
         self.consumers: list[Consumer | ReaderProgram] = []
         self.operators: list[Operator] = []

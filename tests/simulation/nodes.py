@@ -19,7 +19,7 @@ from nsqtx.nsqlookupd.service import NsqlookupdService
 from nsqtx.run import StartError
 from nsqtx.storage.dirlock import LockError
 from tests.simulation.network import Host
-from tests.simulation.reactor import SimulatedReactor
+from tests.simulation.reactor import LAZINESS, SimulatedReactor, TurningReactor
 from tests.support.descriptors import FakeDescriptors
 from tests.support.disk import SimulatedDisk
 
@@ -60,6 +60,9 @@ class Node(ABC):
         self.starts = 0
         self._ended = ended
         self.stopping = False
+        #: What its reactor is like.
+        self.turns = False
+        self.laziness = LAZINESS
         #: What it dies of when the disk says that it does: ``kill``, or ``cut`` with its host.
         self.dies_by = "kill"
 
@@ -78,7 +81,9 @@ class Node(ABC):
             return
         self.starts += 1
         self.stopping = False
-        reactor = self.reactor = SimulatedReactor(self.host, self.stop)
+        kind = TurningReactor if self.turns else SimulatedReactor
+        reactor = self.reactor = kind(self.host, self.stop)
+        reactor.laziness = self.laziness
         reactor.after_turn = self._look
         self.world.note(self.name, "starts")
         reactor.guarded(self._start, reactor)

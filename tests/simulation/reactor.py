@@ -29,16 +29,19 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from nsqtx.interfaces import ITurns
 from tests.simulation.sockets import SimulatedSocket
 from tests.support.disk import Killed
 
 if TYPE_CHECKING:
     from tests.simulation.network import Host
 
-__all__ = ["SLOWNESS", "SimulatedReactor", "SimulatedThreads"]
+__all__ = ["LAZINESS", "SLOWNESS", "SimulatedReactor", "SimulatedThreads", "TurningReactor"]
 
 log = Logger(namespace="simulation")
 
+#: How long it takes at most until a turn begins, as a rule (seconds).
+LAZINESS = 1e-4
 #: The longest that work in a thread takes, as a rule (seconds).
 SLOWNESS = 0.005
 
@@ -148,6 +151,8 @@ class SimulatedReactor(_DisconnectSelectableMixin):
         self.stopped_until = 0.0
         #: Sockets that may be readable or writable.
         self.hot: dict[SimulatedSocket, None] = {}
+        #: How long it may take at most until a turn begins (seconds).
+        self.laziness = LAZINESS
         #: Called after each turn.
         self.after_turn: Callable[[], None] = lambda: None
         self._ended = ended
@@ -293,7 +298,7 @@ class SimulatedReactor(_DisconnectSelectableMixin):
         """See to a turn soon."""
         if self.running and not self._turn_comes:
             self._turn_comes = True
-            self.world.after(1e-5 + self.world.random.random() * 1e-4, self._poked)
+            self.world.after(1e-5 + self.world.random.random() * self.laziness, self._poked)
 
     def _poked(self) -> None:
         self._turn_comes = False
@@ -306,6 +311,7 @@ class SimulatedReactor(_DisconnectSelectableMixin):
         self.world.working = self.host
         try:
             call(*args)
+            self.end_turn()
         except Killed:
             self.frozen = True
         self.world.working = None
@@ -325,6 +331,7 @@ class SimulatedReactor(_DisconnectSelectableMixin):
         for call, args, kw in called:
             self._run(call, args, kw)
         self._run_timers()
+        self.end_turn()
         hot, self.hot = self.hot, {}
         for socket in hot:
             self._serve(socket)
@@ -375,6 +382,9 @@ class SimulatedReactor(_DisconnectSelectableMixin):
         if why:
             self._disconnectSelectable(descriptor, why, reading)
 
+    def end_turn(self) -> None:
+        """Do what was put off until all is read."""
+
     def die(self) -> None:
         """The process ends here and now; the system closes its sockets."""
         self.running = False
@@ -388,6 +398,25 @@ class SimulatedReactor(_DisconnectSelectableMixin):
         self.frozen = True
         if self.host.process is self:
             self.host.process = None
+
+
+@implementer(ITurns)
+class TurningReactor(SimulatedReactor):
+    """One that nsqd may put work off with, like `nsqtx.reactor.ShortReactor`."""
+
+    def __init__(self, host: Host, ended: Callable[[], None] = lambda: None) -> None:
+        super().__init__(host, ended)
+        self._at_turn_end: list[Callable[[], None]] = []
+
+    def at_turn_end(self, work: Callable[[], None]) -> None:
+        """See ITurns."""
+        self._at_turn_end.append(work)
+
+    def end_turn(self) -> None:
+        while self._at_turn_end:
+            works, self._at_turn_end = self._at_turn_end, []
+            for work in works:
+                self._run(work, (), {})
 
 
 def _ignore(_: DelayedCall) -> None:

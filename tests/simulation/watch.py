@@ -55,6 +55,13 @@ def watched(history: History) -> Iterator[None]:
         failed: list[bytes] = original(self, ids)
         return failed
 
+    def finish_one(original: Any, self: Subscription, id: bytes) -> bool:
+        entry = self.in_flight.get(id)
+        if entry is not None:
+            history.finished(place_of(self.channel), [entry[0]])
+        done: bool = original(self, id)
+        return done
+
     def requeue(original: Any, self: Subscription, id: bytes, delay: int) -> None:
         entry = self.in_flight.get(id)
         original(self, id, delay)
@@ -107,6 +114,7 @@ def watched(history: History) -> Iterator[None]:
     patches: list[tuple[Any, str, Any]] = [
         (Subscription, "deliver", deliver),
         (Subscription, "finish", finish),
+        (Subscription, "finish_one", finish_one),
         (Subscription, "requeue", requeue),
         (dead_letters, "_moved", moved),
         (Channel, "pause", pause),

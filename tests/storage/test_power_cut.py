@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from random import Random
 
 import pytest
@@ -148,6 +149,36 @@ def test_what_was_found_at_the_start_is_stable() -> None:
     log = make_store(disk, "fsync", seed=3, now=now).open("t")
     assert everything(log) == batches
     loaded = log.load()
+    assert loaded is not None
+    assert [channel.name for channel in loaded.channels] == ["c"]
+
+
+def test_a_checkpoint_that_only_memory_has_is_not_taken_for_a_stable_one() -> None:
+    """Its sync failed, then nsqd was killed: no later sync makes it stable, so it is written anew.
+
+    The channel in it must be there after a power cut, whatever was saved in between.
+    """
+    disk = SimulatedDisk()
+    now = Now()
+    threads = Threads()
+    log = make_store(disk, "fsync", now=now, threads=threads).open("t")
+    log.save(make_state(log.end))
+    append(log, b"x")
+    log.commit(lambda _: None)
+    threads.run()
+    log.save(make_state(log.end, "c"))
+    log.commit(lambda _: None)
+    disk.failures["datasync checkpoint"] = errno.EIO
+    threads.run()
+    disk.failures.clear()
+    disk.restart()
+    now.seconds += 1
+    log = make_store(disk, "fsync", seed=2, now=now).open("t")
+    for _ in range(3):
+        log.save(make_state(log.end, "c"))
+    disk.power_cut()
+    now.seconds += 1
+    loaded = make_store(disk, "fsync", seed=3, now=now).open("t").load()
     assert loaded is not None
     assert [channel.name for channel in loaded.channels] == ["c"]
 

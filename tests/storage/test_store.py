@@ -214,6 +214,29 @@ def test_a_close_that_loses_something_is_not_clean() -> None:
     assert "stopped.mark" not in disk.listdir("nsqd.topics")
 
 
+def test_a_stop_without_the_last_checkpoints_is_not_clean() -> None:
+    """The newest checkpoint may then be that of an earlier stop, though not of the last run.
+
+    Found by the simulation of seed 2 (memory): positions that a run had handed out came again.
+    """
+    disk = SimulatedDisk()
+    now = Now()
+    store = make_store(disk, "memory", now=now)
+    log = store.open("t")
+    log.save(make_state(log.end, clean=True))
+    store.close()
+    log = make_store(disk, "memory", now=now, seed=2).open("t")
+    append(log, b"handed out, then lost by a kill")
+    end = log.end
+    now.seconds += 1
+    store = make_store(disk, "memory", now=now, seed=3)
+    store.open("t")
+    with pytest.raises(StorageError, match="not orderly"):
+        store.close(orderly=False)
+    now.seconds += 1
+    assert make_store(disk, "memory", now=now, seed=4).open("t").end > end
+
+
 def test_settings_are_checked() -> None:
     """A durability that does not exist is refused."""
     with pytest.raises(ValueError, match="durability"):
