@@ -76,7 +76,8 @@ def test_names_of_pods_are_names() -> None:
         (found,) = [each for each in services if each["metadata"]["name"] == service]
         assert found["spec"]["clusterIP"] == "None"
         assert found["spec"]["publishNotReadyAddresses"] is True
-        assert f"--broadcast-address=$(POD_NAME).{service}" in container(name)["args"]
+        address = f"--broadcast-address=$(POD_NAME).{service}.$(POD_NAMESPACE).svc"
+        assert address in container(name)["args"]
     replicas = workload("nsqlookupd")["spec"]["replicas"]
     known = {f"nsqlookupd-{number}.nsqlookupd" for number in range(replicas)}
     assert set(re.findall(r"nsqlookupd-\d+\.\w+", texts)) == known
@@ -102,3 +103,66 @@ def test_nobody_is_root(name: str) -> None:
     own = container(name)["securityContext"]
     assert own["allowPrivilegeEscalation"] is False
     assert own["readOnlyRootFilesystem"] is True
+    assert own["capabilities"] == {"drop": ["ALL"]}
+    assert workload(name)["spec"]["template"]["spec"]["automountServiceAccountToken"] is False
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_asks_for_what_it_needs(name: str) -> None:
+    """The scheduler knows cpu and memory; memory has a limit, with room above what is asked for."""
+    resources = container(name)["resources"]
+    units = {"Mi": 2**20, "Gi": 2**30}
+    asked, most = (
+        int(text[:-2]) * units[text[-2:]]
+        for text in (resources["requests"]["memory"], resources["limits"]["memory"])
+    )
+    assert resources["requests"]["cpu"]
+    assert 2 * asked <= most
+
+
+@pytest.mark.parametrize("name", ["nsqd", "nsqlookupd"])
+def test_machines_are_emptied_one_pod_at_a_time(name: str) -> None:
+    """A PodDisruptionBudget sees to that; and the pods would rather not share a machine."""
+    (budget,) = [each for each in objects(name) if each["kind"] == "PodDisruptionBudget"]
+    selector = workload(name)["spec"]["selector"]
+    assert budget["spec"] == {"maxUnavailable": 1, "selector": selector}
+    affinity = workload(name)["spec"]["template"]["spec"]["affinity"]["podAntiAffinity"]
+    (rule,) = affinity["preferredDuringSchedulingIgnoredDuringExecution"]
+    assert rule["podAffinityTerm"]["labelSelector"] == selector
+
+
+def test_nsqd_keeps_its_messages() -> None:
+    """On a volume of each pod's own, where the user may write; it has time to stop."""
+    (claim,) = workload("nsqd")["spec"]["volumeClaimTemplates"]
+    (mount,) = container("nsqd")["volumeMounts"]
+    assert mount["name"] == claim["metadata"]["name"]
+    assert f"--data-path={mount['mountPath']}" in container("nsqd")["args"]
+    pod = workload("nsqd")["spec"]["template"]["spec"]
+    assert pod["securityContext"]["fsGroup"] == pod["securityContext"]["runAsUser"]
+    assert pod["terminationGracePeriodSeconds"] >= 30
+
+
+@pytest.mark.packaging
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("version", ["1.28", "latest"])
+def test_kubernetes_understands_the_objects(name: str, version: str) -> None:
+    """By its own schemas, without a key that they do not have."""
+    import kubernetes_validate
+
+    asked = kubernetes_validate.latest_version() if version == "latest" else version
+    for each in objects(name):
+        assert kubernetes_validate.validate(each, asked, strict=True)
+
+
+@pytest.mark.packaging
+def test_the_schemas_are_strict() -> None:
+    """A key that is misspelt is found, in a pod as well, and a value of the wrong type."""
+    import kubernetes_validate
+
+    asked = kubernetes_validate.latest_version()
+    changes: list[dict[str, Any]] = [{"readinesProbe": {}}, {"ports": "4150"}, {"args": [1]}]
+    for change in changes:
+        broken = workload("nsqd")
+        broken["spec"]["template"]["spec"]["containers"][0].update(change)
+        with pytest.raises(kubernetes_validate.ValidationError):
+            kubernetes_validate.validate(broken, asked, strict=True)
