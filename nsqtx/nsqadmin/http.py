@@ -24,7 +24,7 @@ from nsqtx.nsqadmin.openapi import OPERATIONS
 from nsqtx.nsqadmin.page import Pages
 from nsqtx.nsqadmin.pages import add_page_routes
 from nsqtx.nsqadmin.roles import Role, may
-from nsqtx.web.api import ApiError, answer_errors, plain
+from nsqtx.web.api import ApiError, plain, routes_of
 from nsqtx.web.base import UnderBase
 from nsqtx.web.compression import Compressing
 from nsqtx.web.openapi import add_openapi_route
@@ -94,7 +94,7 @@ class AdminApi:
     add_config_routes(app)
     add_page_routes(app)
     add_openapi_route(app, "nsqadmin", OPERATIONS)
-    routes = answer_errors(app)
+    routes = routes_of(app)
 
 
 def _origin(url: str) -> str:

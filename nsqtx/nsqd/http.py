@@ -25,10 +25,10 @@ from nsqtx.version import NSQ_VERSION
 from nsqtx.web.api import (
     ApiError,
     ApiResource,
-    answer_errors,
     in_lane,
     plain,
     query_of,
+    routes_of,
     v1,
 )
 from nsqtx.web.args import is_true
@@ -301,4 +301,4 @@ class NsqdApi:
     add_metrics_route(app)
     add_debug_routes(app)
     add_openapi_route(app, "nsqd", OPERATIONS)
-    routes = answer_errors(app)
+    routes = routes_of(app)

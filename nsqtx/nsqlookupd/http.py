@@ -29,10 +29,10 @@ from nsqtx.version import NSQ_VERSION
 from nsqtx.web.api import (
     ApiError,
     ApiResource,
-    answer_errors,
     answer_json,
     plain,
     query_of,
+    routes_of,
     v1,
 )
 from nsqtx.web.debug import add_pprof_routes
@@ -199,7 +199,7 @@ class LookupApi:
     add_metrics_route(app)
     add_pprof_routes(app, index="/debug/pprof")
     add_openapi_route(app, "nsqlookupd", OPERATIONS)
-    routes = answer_errors(app)
+    routes = routes_of(app)
 
 
 def _given(args: dict[str, str], name: str) -> str:

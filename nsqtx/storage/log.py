@@ -71,7 +71,7 @@ class TopicLog:
         self._unwritten = Unwritten(settings.mem_queue_size)
         self._unwritten_since = 0.0
         self._reader = LogReader(self._segments, self._unwritten)
-        self._syncs = Syncs(volume.in_thread, self._begin_sync, self._settle)
+        self._syncs = Syncs(volume.in_thread)
         self._open(clean, high_water)
         self._synced_end = self.end
 
@@ -170,7 +170,7 @@ class TopicLog:
         if self._volume.health is not None or self._volume.full:
             self._volume.succeeded()
         if self._writer.writes >= self._sync_every and self._syncs.job is None:
-            self._syncs.start()
+            self._syncs.start(self)
 
     # Syncing.
 
@@ -179,9 +179,10 @@ class TopicLog:
         if self.closed:
             raise StorageError("exiting")
         self._write_behind()
-        self._syncs.commit(done)
+        self._syncs.commit(self, done)
 
-    def _begin_sync(self) -> SyncJob:
+    def begin_sync(self) -> SyncJob:
+        """See `nsqtx.storage.syncs.Syncing`."""
         volume = self._volume
         directories = sorted(self._directory.unsynced)
         self._directory.unsynced.clear()
@@ -199,7 +200,8 @@ class TopicLog:
             job.failure = error
         return job
 
-    def _settle(self, job: SyncJob, failure: BaseException | None) -> StorageError | None:
+    def end_sync(self, job: SyncJob, failure: BaseException | None) -> StorageError | None:
+        """See `nsqtx.storage.syncs.Syncing`."""
         volume = self._volume
         for segment, size, end in job.segments:
             if failure is None:
@@ -298,7 +300,7 @@ class TopicLog:
         finally:
             since = self._writer.dirty_since
             if since is not None and self._syncs.job is None and self._is_over(since, now):
-                self._syncs.start()
+                self._syncs.start(self)
         return (
             self._syncs.job is not None
             or self._writer.dirty_since is not None
@@ -350,13 +352,13 @@ class TopicLog:
             self._slots.dirty = False
         if not (self._writer.dirty or self._directory.unsynced or self._slots.dirty):
             return None
-        job = self._begin_sync()
+        job = self.begin_sync()
         failure: OSError | StorageError | None = None
         try:
             job()
         except (OSError, StorageError) as caught:
             failure = caught
-        return self._settle(job, failure)
+        return self.end_sync(job, failure)
 
     def discard(self) -> None:
         """Let go of everything: the topic is being deleted."""

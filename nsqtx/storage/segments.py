@@ -55,7 +55,7 @@ class Segments:
         except OSError as error:
             raise self._volume.unreadable("open", self._directory.path, error) from error
         for name in names:
-            segment = Segment.named(self._directory.path, name, self._damaged)
+            segment = Segment.named(self._directory.path, name, self._volume.damaged)
             if segment is None:
                 continue
             try:
@@ -72,11 +72,11 @@ class Segments:
             log_name = log_of_index(name)
             if log_name is None or log_name in names:
                 continue
-            segment = Segment.named(self._directory.path, log_name, self._damaged)
+            segment = Segment.named(self._directory.path, log_name, self._volume.damaged)
             assert segment is not None
             try:
                 if self._read_index(segment) and segment.size:
-                    self._damaged(_deleted(segment))
+                    self._volume.damaged(_deleted(segment))
             except OSError as error:
                 raise self._volume.unreadable("read", segment.index_path, error) from error
             self._doomed.append(segment)
@@ -132,7 +132,7 @@ class Segments:
             self.remove(self.all[-1])
         mark = self._volume.mark()
         path = f"{self._directory.path}/{segment_name(first, mark)}"
-        segment = Segment(path, first, mark, self._damaged)
+        segment = Segment(path, first, mark, self._volume.damaged)
         try:
             file = self._directory.create(path)
         except OSError as error:
@@ -236,13 +236,9 @@ class Segments:
         """The file of a segment is gone. When all of the directory is, it may come back."""
         if not self._directory.exists():
             raise self._volume.unreadable("open", segment.path, error) from error
-        self._damaged(_deleted(segment))
+        self._volume.damaged(_deleted(segment))
         self.all.remove(segment)
         self._handles.drop(segment)
-
-    def _damaged(self, text: str) -> None:
-        self._volume.counters.damage_count += 1
-        self._volume.report(text)
 
     # Deleting.
 

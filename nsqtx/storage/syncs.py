@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Protocol
 
 import attrs
 
@@ -12,7 +14,7 @@ from nsqtx.interfaces import IFiles, StorageError
 from nsqtx.storage.segment import Segment
 from nsqtx.storage.volume import InThread
 
-__all__ = ["SyncJob", "Syncs", "sync_file"]
+__all__ = ["SyncJob", "Syncing", "Syncs", "sync_file"]
 
 _Done = Callable[[StorageError | None], None]
 
@@ -64,44 +66,49 @@ class SyncJob:
             self.files.sync_directory(directory)
 
 
+class Syncing(Protocol):
+    """Whose files are synced: a log."""
+
+    def begin_sync(self) -> SyncJob:
+        """Collect what there is to sync."""
+
+    def end_sync(self, job: SyncJob, failure: BaseException | None) -> StorageError | None:
+        """Learn how it went; the error for those who waited.
+
+        For all of them, those of the next group too, because then what they wait for is gone.
+        """
+
+
 class Syncs:
     """At most one sync at a time; who comes meanwhile is served by the next one.
 
-    ``begin`` collects what there is to sync. ``settle`` learns how it went and returns the error
-    for those who waited: for all of them, those of the next group too, because then what they wait
-    for is gone.
+    The log is given with each call, and not kept: it has us, and a topic that was deleted is to be
+    freed at once.
     """
 
-    def __init__(
-        self,
-        in_thread: InThread,
-        begin: Callable[[], SyncJob],
-        settle: Callable[[SyncJob, BaseException | None], StorageError | None],
-    ) -> None:
+    def __init__(self, in_thread: InThread) -> None:
         self._in_thread = in_thread
-        self._begin = begin
-        self._settle = settle
         self._group: list[_Done] = []
         self._waiting: list[_Done] = []
         #: The sync that is under way.
         self.job: SyncJob | None = None
 
-    def commit(self, done: _Done) -> None:
+    def commit(self, log: Syncing, done: _Done) -> None:
         """Call ``done`` after a sync of everything that was written until now."""
         self._waiting.append(done)
         if self.job is None:
-            self.start()
+            self.start(log)
 
-    def start(self) -> None:
+    def start(self, log: Syncing) -> None:
         """Begin a sync; there must be none."""
         self._group, self._waiting = self._waiting, []
-        self.job = self._begin()
-        self._in_thread(self.job, self._finish)
+        self.job = log.begin_sync()
+        self._in_thread(self.job, partial(self._finish, log))
 
-    def _finish(self, failure: BaseException | None) -> None:
+    def _finish(self, log: Syncing, failure: BaseException | None) -> None:
         job, self.job = self.job, None
         assert job is not None
-        error = self._settle(job, failure)
+        error = log.end_sync(job, failure)
         group, self._group = self._group, []
         if error is not None:
             group += self._waiting
@@ -110,7 +117,7 @@ class Syncs:
             _call(group, error)
         finally:
             if self._waiting and self.job is None:
-                self.start()
+                self.start(log)
 
     def finish_now(self, error: StorageError | None) -> None:
         """All was synced, or not, in another way: answer everyone, the running group first."""

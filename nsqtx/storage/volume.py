@@ -112,6 +112,11 @@ class Volume:
         self.counters.failure_count += 1
         return StorageError(self._text(action, path, error))
 
+    def damaged(self, text: str) -> None:
+        """Something in a file is not as it was written."""
+        self.counters.damage_count += 1
+        self.report(text)
+
     def succeeded(self) -> None:
         """A write went well."""
         self.health = None

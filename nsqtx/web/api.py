@@ -17,8 +17,8 @@ anything else             compact JSON (``None`` is ``null``)
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial, wraps
+from collections.abc import Callable, Mapping
+from functools import lru_cache, partial, wraps
 from html import escape
 from inspect import iscoroutine
 from typing import Any
@@ -29,8 +29,9 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET
 from werkzeug.exceptions import MethodNotAllowed, NotFound
-from werkzeug.routing import RequestRedirect
+from werkzeug.routing import Map, RequestRedirect
 
 from nsqtx.web.args import MalformedQuery, parse_query
 from nsqtx.web.lane import PUT_OFF, LaneEndpoint, LaneRequest, PutOff
@@ -42,8 +43,8 @@ __all__ = [
     "AnyRequest",
     "ApiError",
     "ApiResource",
+    "Endpoints",
     "TlsRequired",
-    "answer_errors",
     "answer_exception",
     "answer_json",
     "answer_text",
@@ -52,12 +53,16 @@ __all__ = [
     "in_lane",
     "plain",
     "query_of",
+    "routes_of",
     "unlogged",
     "v1",
 ]
 
 JSON_TYPE = b"application/json; charset=utf-8"
 TEXT_TYPE = b"text/plain; charset=utf-8"
+#: Of how many methods and paths it is known which endpoint they are for. A client may well make up
+#: long ones, so these are few.
+MAX_FOUND = 64
 
 _log = Logger()
 _Endpoint = Callable[..., Any]
@@ -212,46 +217,91 @@ def _answer_redirect(request: ApiRequest, method: str, path: str) -> bytes:
     return body
 
 
-def answer_errors(app: Klein) -> Routes:
-    """Let an app answer what its endpoints raise, and what it has no route for, as NSQ does.
-
-    Call it once all routes are there. A catch-all in Klein also gets werkzeug's own 404 and 405,
-    so those come first here; whatever is neither they nor an `ApiError` is a bug: it is logged
-    with its traceback and answered with 500 ``INTERNAL_ERROR``.
-    """
+def routes_of(app: Klein) -> Routes:
+    """The routes of an app. Call it once all are there."""
     rules = list(app.url_map.iter_rules())
     for rule in rules:
         # Werkzeug adds HEAD to every GET; NSQ answers it with 405.
         rule.methods = set(rule.methods or ()) - {"HEAD"}
-    routes = Routes((rule.rule, rule.methods or ()) for rule in rules)
+    return Routes((rule.rule, rule.methods or ()) for rule in rules)
 
-    def answer_failure(self: object, request: Any, failure: Failure) -> bytes:
-        if failure.check(NotFound, MethodNotAllowed, RequestRedirect):
-            return answer_unrouted(request, routes)
-        return answer_exception(failure, request)
 
-    app.handle_errors(Exception)(answer_failure)
-    return routes
+class Endpoints:
+    """Calls the endpoint of an app that a request is for, and sends its answer.
+
+    What an endpoint raises, and what there is no route for, is answered as by NSQ. Whatever is no
+    `ApiError` is a bug: it is logged with its traceback and answered with 500 ``INTERNAL_ERROR``.
+
+    It takes the place of Klein's own resource. That looks for the route in each request anew, and
+    leaves forty objects behind which only the garbage collector frees, since functions in it refer
+    to themselves.
+    """
+
+    def __init__(self, app: Klein, routes: Routes) -> None:
+        self._app = app
+        self._routes = routes
+        self._find = lru_cache(MAX_FOUND)(partial(_find, app.url_map))
+
+    def answer(self, request: ApiRequest, path: str) -> Any:
+        """Answer a request for a path of the app, now or later; what `Resource.render` returns."""
+        found = self._find(request.method.decode("ascii"), path)
+        if found is None:
+            _send(answer_unrouted(request, self._routes), request)
+            return NOT_DONE_YET
+        endpoint, arguments = found
+        try:
+            value: Any = self._app.execute_endpoint(endpoint, request, **arguments)
+        except Exception:  # noqa: BLE001  # a bug costs this request
+            value = answer_exception(Failure(), request)
+        if isinstance(value, Deferred):
+            value.addErrback(answer_exception, request)
+            request.notifyFinish().addErrback(_client_left, value)
+            value.addCallback(_send, request).addErrback(request.processingFailed)
+        else:
+            _send(value, request)
+        return NOT_DONE_YET
+
+
+def _find(url_map: Map, method: str, path: str) -> tuple[str, Mapping[str, Any]] | None:
+    """An endpoint's name, and what of the path it is given; None: there is no route."""
+    try:
+        return url_map.bind("nsq").match(path, method)
+    except (NotFound, MethodNotAllowed, RequestRedirect):
+        return None
+
+
+def _client_left(_: Failure, answer: Deferred[Any]) -> None:
+    """Nobody waits for this answer any more."""
+    answer.cancel()
+
+
+def _send(body: bytes | None, request: ApiRequest) -> None:
+    """Send a body, or None if there is nothing to be added to what was written."""
+    if request._disconnected:
+        return
+    if body is not None:
+        request.write(body)
+    request.finish()
 
 
 class ApiResource(Resource):
-    """The root of a site: a Klein app behind the part of routing that Klein would get wrong."""
+    """The root of a site: an app behind the part of routing that Klein would get wrong."""
 
     isLeaf = True
 
     def __init__(self, app: Klein, routes: Routes) -> None:
         super().__init__()
         self._routes = routes
-        self._app = app.resource()
+        self._endpoints = Endpoints(app, routes)
 
     def render(self, request: ApiRequest) -> Any:
-        """Answer, or let Klein do it."""
+        """Answer, or let an endpoint do it."""
         path = request.path_text
         unclean = ("//" in path or "/." in path) and clean_path(path) != path
         # Klein takes ``//x`` for ``/x`` and ``get`` for ``GET``.
         if unclean or not path.startswith("/") or not request.method.isupper():
             return answer_unrouted(request, self._routes)
-        return self._app.render(request)
+        return self._endpoints.answer(request, path)
 
 
 class TlsRequired(Resource):

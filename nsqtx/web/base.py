@@ -10,7 +10,7 @@ from typing import Any
 from klein import Klein
 from twisted.web.resource import Resource
 
-from nsqtx.web.api import answer_unrouted
+from nsqtx.web.api import Endpoints, answer_unrouted
 from nsqtx.web.routing import Routes, clean_path
 from nsqtx.web.site import ApiRequest
 
@@ -29,16 +29,13 @@ class UnderBase(Resource):
     def __init__(self, app: Klein, routes: Routes, base: str) -> None:
         super().__init__()
         self._routes = routes
-        self._app = app.resource()
-        self._depth = base.count("/")
+        self._endpoints = Endpoints(app, routes)
+        self._base = base
 
     def render(self, request: ApiRequest) -> Any:
-        """Answer what no route is for; let Klein do the rest."""
+        """Answer what no route is for; let an endpoint do the rest."""
         path, method = request.path_text, request.method.decode("ascii")
         routed = method in self._routes.allowed(path) and method != "OPTIONS"
         if not routed or clean_path(path) != path:
             return answer_unrouted(request, self._routes)
-        segments = request.postpath or []
-        request.prepath = segments[: self._depth]
-        request.postpath = segments[self._depth :] or [b""]
-        return self._app.render(request)
+        return self._endpoints.answer(request, path.removeprefix(self._base) or "/")

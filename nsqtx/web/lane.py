@@ -148,17 +148,10 @@ class Chunks:
         self._raw = [begin]
         self._left = MAX_CHUNKED
         self._limit = limit
-        self._parts: list[bytes] = []
-        self._size = 0
-        self._rest: bytes | None = None
-        self._decoder: Any = _ChunkedTransferDecoder(self._take, self._end)
-
-    def _take(self, data: bytes) -> None:
-        self._parts.append(data)
-        self._size += len(data)
-
-    def _end(self, rest: bytes) -> None:
-        self._rest = rest
+        self._body = bytearray()
+        self._rest: list[bytes] = []
+        # Methods of ours in their place would be a cycle of objects.
+        self._decoder: Any = _ChunkedTransferDecoder(self._body.extend, self._rest.append)
 
     def feed(self, data: bytes) -> bytes | None:
         """Take what has come; what is behind the body, or None if there is more to come.
@@ -171,9 +164,9 @@ class Chunks:
             self._decoder.dataReceived(data)
         except _MalformedChunkedDataError:
             raise ValueError("not chunked") from None
-        if self._size > self._limit or (self._left < 0 and self._rest is None):
+        if len(self._body) > self._limit or (self._left < 0 and not self._rest):
             raise ValueError("too long")
-        return self._rest
+        return self._rest[0] if self._rest else None
 
     @property
     def raw(self) -> bytes:
@@ -183,7 +176,7 @@ class Chunks:
     @property
     def body(self) -> bytes:
         """All of it."""
-        return b"".join(self._parts)
+        return bytes(self._body)
 
 
 class Lane:

@@ -161,6 +161,7 @@ class LaneChannel(ApiChannel):
         if answer is PUT_OFF:
             self._put_off = True
             return b""
+        request.later = None  # a cycle, else
         if isinstance(answer, Deferred):
             now = getattr(answer, "result", None)
             if not isinstance(now, bytes):

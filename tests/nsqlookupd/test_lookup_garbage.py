@@ -9,6 +9,7 @@ import pytest
 
 from nsqtx.connections import LINGER
 from nsqtx.nsqlookupd.protocol import MAGIC_TIMEOUT, LookupProtocol
+from tests.nsqlookupd.test_lookup_http import Api
 from tests.nsqlookupd.test_lookup_protocol import IDENTIFY, Lookupd, lose
 from tests.support.garbage import left_to_collector
 
@@ -56,3 +57,37 @@ def unregister(transport: Any) -> None:
     """As Twisted's transports do when they are lost."""
     if transport.producer is not None:
         transport.unregisterProducer()
+
+
+@pytest.mark.parametrize("what", ["news", "the time is over", "the client leaves"])
+def test_a_wait_for_news(what: str) -> None:
+    """A long poll, whatever ends it."""
+    api = Api()
+    api.producer("a", "t")
+
+    def ask_and_be_answered() -> None:
+        waiting = api.ask(f"/lookup?topic=t&wait=10&index={api.index('t')}")
+        assert waiting.answers() == []
+        if what == "news":
+            for _ in api.registry.remove(api.producer("b", "t")):
+                pass
+            api.clock.advance(0)
+        elif what == "the time is over":
+            api.clock.advance(10)
+        assert len(waiting.answers()) == (what != "the client leaves")
+        waiting.lost()
+        api.clock.advance(0)
+        assert api.clock.getDelayedCalls() == []
+
+    assert left_to_collector(ask_and_be_answered) == {}
+
+
+def test_a_topic() -> None:
+    """Made and deleted by an operator."""
+    api = Api()
+
+    def make_and_delete() -> None:
+        assert api.post("/channel/create?topic=t&channel=c")[0] == 200
+        assert api.post("/topic/delete?topic=t")[0] == 200
+
+    assert left_to_collector(make_and_delete) == {}

@@ -23,7 +23,7 @@ from nsqtx.nsqadmin.roles import Role, identity_of
 from nsqtx.nsqadmin.rows import ChannelRow, ClientRow, Figures, NodeRow, Snapshot, TopicRow
 from nsqtx.nsqadmin.source import Action, Consumers, Done, Inactive, PeekedNode, Refused
 from nsqtx.nsqadmin.urls import Urls
-from nsqtx.web.api import ApiResource, answer_errors
+from nsqtx.web.api import ApiResource, routes_of
 from nsqtx.web.site import ApiRequest, ApiSite
 from tests.support.http import Connection, Response, request_bytes
 
@@ -99,7 +99,7 @@ class PagesApi:
         self.pages = pages
 
     add_page_routes(app)
-    routes = answer_errors(app)
+    routes = routes_of(app)
 
 
 class Admin:

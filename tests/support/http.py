@@ -144,6 +144,8 @@ class Connection:
 
     def lost(self) -> None:
         """The client is gone."""
+        if self.transport.producer is not None:
+            self.transport.unregisterProducer()  # as Twisted's transports do first
         self.channel.connectionLost(Failure(ConnectionDone()))
 
 

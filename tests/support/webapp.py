@@ -8,7 +8,7 @@ from klein import Klein
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
-from nsqtx.web.api import ApiError, ApiResource, answer_errors, plain, query_of, unlogged, v1
+from nsqtx.web.api import ApiError, ApiResource, plain, query_of, routes_of, unlogged, v1
 from nsqtx.web.debug import add_debug_routes
 from nsqtx.web.site import ApiRequest, ApiSite
 
@@ -84,4 +84,4 @@ class ShowApi:
         return name
 
     add_debug_routes(app)
-    routes = answer_errors(app)
+    routes = routes_of(app)
