@@ -7,7 +7,6 @@ original (nsqd-engine sections 7.3, 7.4 and 14): 0 after SIGINT or SIGTERM, ``--
 
 from __future__ import annotations
 
-import gc
 import os
 import resource
 import signal
@@ -23,6 +22,7 @@ from twisted.python.components import Componentized
 from twisted.python.failure import Failure
 from twisted.python.logfile import LogFile
 
+from nsqtx.heap import Heap
 from nsqtx.kinds import Unparsable
 from nsqtx.logs import LogStream, NsqLogObserver, fatal
 from nsqtx.notify import Notify
@@ -95,20 +95,6 @@ def raise_file_limit() -> None:
             pass
 
 
-def _settle_heap() -> None:
-    """Tell the garbage collector that what there is will stay, and to look seldom for more.
-
-    Messages in flight are tuples, registrations are in dicts: the default thresholds would have it
-    go through all of them again and again. What a daemon holds is freed by reference counts.
-    """
-    # This one comes before anybody is served, so it is not among the pauses that are shown.
-    callbacks, gc.callbacks[:] = gc.callbacks[:], []
-    gc.collect()
-    gc.callbacks[:] = callbacks
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
-
-
 def run_in_foreground(reactor: Any, service: IService, program: str, form: str = "text") -> int:
     """Run until SIGINT, SIGTERM or a start that failed; the exit code.
 
@@ -118,6 +104,7 @@ def run_in_foreground(reactor: Any, service: IService, program: str, form: str =
     """
     code = 0
     notify = Notify(reactor, os.environ)
+    heap = Heap(reactor)
 
     def failed(failure: Failure, text: str) -> None:
         nonlocal code
@@ -133,12 +120,13 @@ def run_in_foreground(reactor: Any, service: IService, program: str, form: str =
             failed(Failure(), "")
             reactor.stop()
         else:
-            _settle_heap()
+            heap.settle()
             reactor.addSystemEventTrigger("before", "shutdown", stop)
             notify.ready()
 
     def stop() -> Any:
         notify.stopping()
+        heap.stop()
         stopping = maybeDeferred(service.stopService)
         return stopping.addErrback(failed, "the stop was not clean")
 
@@ -167,6 +155,7 @@ class TwistdService(MultiService):
         self._fail = fail
         self._reactor = reactor
         self._notify: Notify | None = None
+        self._heap = Heap(reactor)
         service.setServiceParent(self)
 
     def setServiceParent(self, parent: Any) -> None:
@@ -180,7 +169,7 @@ class TwistdService(MultiService):
         except StartError as error:
             self._fail(str(error))
             raise
-        _settle_heap()
+        self._heap.settle()
         self._reactor.callWhenRunning(self._ready)
 
     def _ready(self) -> None:
@@ -191,6 +180,7 @@ class TwistdService(MultiService):
     def stopService(self) -> Any:
         if self._notify is not None:
             self._notify.stopping()
+        self._heap.stop()
         return super().stopService()
 
 
