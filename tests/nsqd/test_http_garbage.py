@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.garbage import left_to_collector
 from tests.support.http import Connection, request_bytes
-from tests.support.nsqdapi import Nsqd
+from tests.support.nsqdapi import Nsqd, TurningNsqd
 
 REQUESTS = {
     "GET of a route": [request_bytes("GET", "/ping")],
@@ -33,10 +33,11 @@ REQUESTS = {
 }
 
 
+@pytest.mark.parametrize("kind", [Nsqd, TurningNsqd])
 @pytest.mark.parametrize("what", REQUESTS)
-def test_a_request(what: str) -> None:
-    """To a route or in the lane, whatever is answered."""
-    nsqd = Nsqd()
+def test_a_request(what: str, kind: type[Nsqd]) -> None:
+    """To a route or in the lane, whatever is answered, and when."""
+    nsqd = kind()
     topic = nsqd.node.broker.get_topic("t")
 
     def come_and_go() -> None:
@@ -44,6 +45,7 @@ def test_a_request(what: str) -> None:
         for request in REQUESTS[what]:
             connection.send(request)
         connection.lost()
+        nsqd.end_turn()
         topic.empty()
         nsqd.log("t").batches.clear()
 

@@ -14,6 +14,7 @@ import re
 import tempfile
 import time
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,10 @@ from zope.interface import implementer
 
 from tests.soak.ledger import Ledger
 from tests.soak.traffic import Traffic
+from tests.soak.troubles import Troubles
 from tests.soak.verdict import Sample, faults_of, figures_of
 from tests.soak.vitals import disk_use, vitals
-from tests.support.daemon import Daemon
+from tests.support.daemon import Daemon, run_in_process
 
 #: What is logged as an error, as NSQ does, though it is the other side's doing: answers that come
 #: too late, and that nsqd is gone.
@@ -51,6 +53,9 @@ class Soak:
         self.ledger = Ledger(time.time)
         self.samples: list[Sample] = []
         self.faults: list[str] = []
+        self.troubles = Troubles(time.monotonic, time.process_time)
+        #: By name of the daemon, how many lines of its log were seen that tell of errors.
+        self._complaints = dict.fromkeys(self._names, 0)
         #: By name of the daemon, how many objects it had after the first third and at the end.
         self.live: dict[str, list[int]] = {name: [] for name in self._names}
         pace = arguments.pace or min(20.0, arguments.minutes * 60 / 8)
@@ -59,6 +64,7 @@ class Soak:
             [(f"127.0.0.1:{each.tcp_port}", f"127.0.0.1:{each.http_port}") for each in self._nsqds],
             f"127.0.0.1:{self._lookupd.http_port}",
             self.ledger,
+            self.troubles,
             arguments.rate,
             pace,
         )
@@ -68,7 +74,7 @@ class Soak:
         if event.get("log_level") in (LogLevel.error, LogLevel.critical):
             failure: Failure | None = event.get("log_failure")
             text = failure.getTraceback() if failure else str(event.get("log_format"))
-            self.faults.append(f"the clients log: {text}")
+            self.troubles.note(f"the clients log: {text}")
 
     def sample(self, since: float) -> Sample:
         """Now."""
@@ -81,6 +87,16 @@ class Soak:
         }
         return Sample(time.monotonic() - since, processes, disk, self.ledger.waiting())
 
+    def look(self) -> None:
+        """Notice a stop of all, and what the daemons have logged."""
+        self.troubles.look()
+        for name, daemon in self._daemons.items():
+            lines = daemon.complaints[self._complaints[name] :]
+            self._complaints[name] += len(lines)
+            for line in lines:
+                if not EXPECTED.search(line):
+                    self.troubles.note(f"{name} logs: {line}")
+
     async def run(self) -> None:
         """All of it."""
         began = time.monotonic()
@@ -92,6 +108,7 @@ class Soak:
                 writer = csv.writer(file)
                 writer.writerow(columns(self.sample(began), self.ledger))
             while (at := time.monotonic() - began) < self._arguments.minutes * 60:
+                self.look()
                 sample = self.sample(began)
                 self.samples.append(sample)
                 if writer is not None:
@@ -127,7 +144,6 @@ class Soak:
                     if left:
                         self.faults.append(f"{left} are left in {channel['channel_name']}")
         self.faults += faults_of(self.samples)
-        self.faults += self.traffic.troubles
 
     def stop_daemons(self) -> None:
         """Stop them, nsqlookupd last, and look at their logs."""
@@ -139,8 +155,8 @@ class Soak:
                 use = disk_use(daemon.data_path)
                 if use > 4 * SEGMENT:
                     self.faults.append(f"{name} keeps {use} bytes on disk of what is finished")
-            wrong = [line for line in daemon.complaints if not EXPECTED.search(line)]
-            self.faults += [f"{name} logs: {line}" for line in wrong[:10]]
+        self.look()
+        self.faults += self.troubles.faults
 
 
 def columns(sample: Sample, ledger: Ledger) -> list[str]:
@@ -167,7 +183,9 @@ def tallies(ledger: Ledger) -> dict[str, int]:
 async def soak(reactor: Any, arguments: argparse.Namespace, path: Path) -> None:
     """Run it, and tell how it went."""
     with ExitStack() as stack:
-        lookupd = stack.enter_context(Daemon(None, program="nsqlookupd"))
+        # Whoever stops or interrupts this process does so to its daemons as well.
+        launch = partial(run_in_process, own_session=False)
+        lookupd = stack.enter_context(Daemon(None, program="nsqlookupd", launch=launch))
         daemons = [lookupd] + [
             stack.enter_context(
                 Daemon(
@@ -178,6 +196,7 @@ async def soak(reactor: Any, arguments: argparse.Namespace, path: Path) -> None:
                     f"--lookupd-tcp-address=127.0.0.1:{lookupd.tcp_port}",
                     f"--max-bytes-per-file={SEGMENT}",
                     "--mem-queue-size=1000",
+                    launch=launch,
                 )
             )
             for number, durability in enumerate(("os", "fsync"), 1)
@@ -188,6 +207,10 @@ async def soak(reactor: Any, arguments: argparse.Namespace, path: Path) -> None:
         run.stop_daemons()
     rows = [(name, f"{value:,}") for name, value in tallies(run.ledger).items()]
     rows += figures_of(run.samples)
+    stops = run.troubles.stops
+    if stops:
+        rows.append(("stood still", f"{len(stops)} times, {run.troubles.stood_still:.0f} s"))
+        rows.append(("troubles of that", f"{run.troubles.explained}"))
     rows += [(f"objects of {name}", f"{counts}") for name, counts in run.live.items()]
     for name, value in rows:
         print(f"{name:>18}  {value}")

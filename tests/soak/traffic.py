@@ -24,6 +24,7 @@ from twisted.web.client import Agent, HTTPConnectionPool
 from nsqtx.client import Message, Reader, ReaderConfig, Requeue, Writer, WriterConfig
 from nsqtx.client.events import Event
 from tests.soak.ledger import Ledger
+from tests.soak.troubles import Troubles
 
 __all__ = ["Traffic"]
 
@@ -48,6 +49,7 @@ class Traffic:
         nsqds: list[tuple[str, str]],
         lookupd: str,
         ledger: Ledger,
+        troubles: Troubles,
         rate: float,
         pace: float,
     ) -> None:
@@ -65,7 +67,7 @@ class Traffic:
         self._client = HTTPClient(Agent(reactor, connectTimeout=10, pool=self._pool))
         #: What clients told, the last of it.
         self.events: deque[Event] = deque(maxlen=50)
-        self.troubles: list[str] = []
+        self._troubles = troubles
         addresses = [tcp for tcp, _ in nsqds]
         self._writers = [
             self._writer(addresses),
@@ -170,7 +172,7 @@ class Traffic:
 
         def refused(failure: Failure) -> None:
             self._ledger.refused(numbers)
-            self.troubles.append(f"publishing: {failure.getErrorMessage()}")
+            self._troubles.note(f"publishing: {failure.getErrorMessage()}")
 
         done = publish([self._body(number) for number in numbers])
         return done.addCallbacks(lambda _: self._ledger.answered(numbers), refused)
@@ -244,12 +246,11 @@ class Traffic:
         return not self._ledger.waiting(topic)
 
     async def _until(self, true: Callable[[], bool], seconds: float, what: str) -> None:
-        deadline = self._reactor.seconds() + seconds
-        while not true():
-            if self._reactor.seconds() > deadline:
-                self.troubles.append(f"not within {seconds:g} s: {what}")
+        for _ in range(int(seconds / _TICK)):
+            if true():
                 return
-            await deferLater(self._reactor, 0.05)
+            await deferLater(self._reactor, _TICK)
+        self._troubles.note(f"not within {seconds:g} s: {what}")
 
     # -- begin and end -------------------------------------------------------------------------
 
@@ -274,7 +275,7 @@ class Traffic:
         self._loops.append(Deferred.fromCoroutine(running).addErrback(self._trouble))
 
     def _trouble(self, failure: Failure) -> None:
-        self.troubles.append(failure.getTraceback())
+        self._troubles.note(failure.getTraceback())
 
     async def stop(self, patience: float) -> None:
         """Publish no more, wait so many seconds until all has come, and close."""

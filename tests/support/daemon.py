@@ -68,11 +68,12 @@ def run_in_process(
     stderr: int,
     before: Sequence[str] = (),
     pass_fds: Sequence[int] = (),
+    own_session: bool = True,
 ) -> RunningProcess:
     """Start the console entry of ``module`` in a fresh interpreter, as a user would.
 
     ``before`` is put before the command: a program that runs it, in its own process. It gets the
-    descriptors ``pass_fds`` as well.
+    descriptors ``pass_fds`` as well. Without ``own_session``, signals to our group are for it, too.
     """
     code = f"import sys; from {module} import main; sys.exit(main())"
     root = Path(__file__).resolve().parents[2]
@@ -83,7 +84,7 @@ def run_in_process(
         stderr=stderr,
         cwd=root,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        start_new_session=True,
+        start_new_session=own_session,
         pass_fds=pass_fds,
     )
 
