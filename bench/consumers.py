@@ -15,6 +15,9 @@ from bench.traffic import OK, bodies, pub
 __all__ = ["CLOSE_WAIT", "consume", "steady"]
 
 RECEIVE = 1 << 20
+#: With few messages on their way: the C library maps larger buffers anew for each read.
+RECEIVE_FEW = 1 << 14
+FEW = 16
 CLOSE_WAIT = b"CLOSE_WAIT"
 # The head of a message frame: type 2, timestamp, attempts, id.
 MESSAGE_ID = re.compile(rb"\0\0\0\x02.{10}([0-9a-f]{16})", re.DOTALL)
@@ -38,11 +41,12 @@ class Reader:
     def __init__(self, job: Consume, channel: str) -> None:
         self.wire = subscribe(job.port, job.topic, channel, job.layer)
         self.channel = channel
+        self._receive = RECEIVE if job.large or job.ready > FEW else RECEIVE_FEW
         self._tail = b""
 
     def read(self) -> int:
         """Take what has come, finish it; how many that were."""
-        data = self.wire.recv(RECEIVE)
+        data = self.wire.recv(self._receive)
         if not data:
             raise SystemExit("the server closed the connection")
         ids = self._ids(data)

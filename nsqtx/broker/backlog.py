@@ -124,6 +124,10 @@ class Backlog:
         fresh = self.fresh
         if len(fresh) < count and self.ranges:
             self._refill(count)
+        if count == 1 and fresh:
+            record = fresh.popleft()
+            self.fresh_size -= len(record)
+            return [record]
         if len(fresh) <= count:
             records = list(fresh)
             fresh.clear()
