@@ -193,9 +193,15 @@ class SimulatedReactor(_DisconnectSelectableMixin):
 
     def _arm(self) -> None:
         """See to a turn when the first timer is due."""
-        if self._timers and self.running:
-            at = max(self.world.now, self._timers[0][0] - self.host.offset)
+        timers = self._timers
+        if timers and self.running:
+            at = timers[0][0] - self.host.offset
             if at < self._wake_at:
+                now = self.world.now
+                if at < now:
+                    if self._wake_at <= now:
+                        return
+                    at = now
                 self._wake_at = at
                 # A little later, as in life; it must not be earlier by what a float is inexact.
                 self.world.at(at + 1e-6, self._wake, at)
@@ -337,9 +343,13 @@ class SimulatedReactor(_DisconnectSelectableMixin):
             self._serve(socket)
 
     def _run_timers(self) -> None:
-        now = self.seconds()
-        due = []
         timers = self._timers
+        if not timers:
+            return
+        now = self.seconds()
+        if timers[0][0] > now:
+            return
+        due = []
         while timers and timers[0][0] <= now:
             due.append(heapq.heappop(timers)[2])
         for call in due:
@@ -362,13 +372,16 @@ class SimulatedReactor(_DisconnectSelectableMixin):
 
     def _serve(self, socket: SimulatedSocket) -> None:
         descriptor = socket.descriptor
-        if descriptor in self._readers and socket.readable():
+        readers, writers = self._readers, self._writers
+        if descriptor in readers and socket.readable():
             self._do(descriptor, descriptor.doRead, True)
-        if descriptor in self._writers and not socket.closed and socket.writable():
+        if descriptor in writers and not socket.closed and socket.writable():
             self._do(descriptor, descriptor.doWrite, False)
-        reading = descriptor in self._readers and socket.readable()
-        writing = descriptor in self._writers and socket.writable()
-        if (reading or writing) and not socket.closed:
+        if socket.closed:
+            return
+        if (descriptor in readers and socket.readable()) or (
+            descriptor in writers and socket.writable()
+        ):
             self.heat(socket)
 
     def _do(self, descriptor: Any, work: Callable[[], Any], reading: bool) -> None:

@@ -20,6 +20,8 @@ __all__ = ["START", "World"]
 
 #: When simulations begin: about 2023, in seconds since the epoch.
 START = 1_700_000_000.0
+#: About so many lines of the trace are hashed at once.
+_HASH_TOGETHER = 500
 #: A simulation that does not end is a mistake.
 MOST_EVENTS = 200_000
 
@@ -43,6 +45,7 @@ class World:
         self._asked = 0
         self._most_events = most_events
         self._hash = blake2b(digest_size=8)
+        self._unhashed: list[str] = []
 
     @property
     def elapsed(self) -> float:
@@ -51,7 +54,8 @@ class World:
 
     def after(self, delay: float, event: Callable[..., object], *args: Any) -> None:
         """Let something happen after ``delay`` seconds, which may be 0."""
-        self.at(self.now + delay, event, *args)
+        self._asked += 1
+        heapq.heappush(self._heap, (self.now + delay, self._asked, event, args))
 
     def at(self, time: float, event: Callable[..., object], *args: Any) -> None:
         """Let something happen at that time, or now if it is over."""
@@ -61,22 +65,30 @@ class World:
     def run(self, until: float) -> None:
         """Let happen what happens until that time."""
         heap = self._heap
+        pop = heapq.heappop
         while heap and heap[0][0] <= until:
-            self.now, _, event, args = heapq.heappop(heap)
+            self.now, _, event, args = pop(heap)
             self.events += 1
+            event(*args)
             if self.events > self._most_events:
                 raise RuntimeError(f"seed {self.seed}: no end after {self.events} events")
-            event(*args)
         self.now = max(self.now, until)
 
     def note(self, *what: object) -> None:
         """Add a line to the trace."""
-        line = f"{self.elapsed:.6f} {' '.join(map(str, what))}"
-        self._hash.update(line.encode())
+        line = f"{self.now - START:.6f} {' '.join(map(str, what))}"
         if self.lines is not None:
             self.lines.append(line)
+        self._unhashed.append(line)
+        if len(self._unhashed) > _HASH_TOGETHER:
+            self._hash_lines()
+
+    def _hash_lines(self) -> None:
+        self._hash.update("".join(self._unhashed).encode())
+        self._unhashed.clear()
 
     @property
     def trace_hash(self) -> str:
         """What tells one history from another."""
+        self._hash_lines()
         return self._hash.hexdigest()
