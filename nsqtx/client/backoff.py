@@ -195,8 +195,8 @@ class Backoff:
         previous, self.state = self.state, state
         transition = Transition(previous, state, self.level, duration)
         log.info(
-            "backoff: {transition.state.value} at level {transition.level}, "
-            "for {transition.duration} s",
+            "backoff: {transition.state.value} at level {transition.level}{lasting}",
             transition=transition,
+            lasting=f", for {duration:g} s" if state is BackoffState.BLOCK else "",
         )
         self._changed(transition)
