@@ -27,7 +27,8 @@ what a file held in an earlier life is never taken for one.
 from __future__ import annotations
 
 from struct import Struct
-from zlib import crc32
+
+from nsqtx.storage.crc import crc32
 
 __all__ = [
     "FROM_CHANNEL",

@@ -33,11 +33,11 @@ from collections.abc import Iterable
 from itertools import chain
 from struct import Struct
 from typing import Any
-from zlib import crc32
 
 import attrs
 
 from nsqtx.interfaces import ChannelState, Pending, TopicState
+from nsqtx.storage.crc import crc32
 
 __all__ = ["CheckpointHeader", "decode_checkpoint", "encode_checkpoint", "parse_checkpoint"]
 

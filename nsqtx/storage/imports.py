@@ -20,10 +20,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
-from zlib import crc32
 
 import attrs
 
+from nsqtx.storage.crc import crc32
 from nsqtx.storage.diskqueue import QueueFiles
 from nsqtx.storage.layout import ROOT
 from nsqtx.storage.volume import Volume

@@ -24,9 +24,10 @@ from array import array
 from bisect import bisect_right
 from struct import Struct
 from typing import NamedTuple
-from zlib import crc32
 
 import attrs
+
+from nsqtx.storage.crc import crc32
 
 __all__ = ["INDEX_HEADER_SIZE", "IndexHeader", "SparseIndex", "parse_index_header"]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from zlib import crc32
 
 from zope.interface import implementer
 
 from nsqtx.interfaces import IFiles, IStore, StorageError
+from nsqtx.storage.crc import crc32
 from nsqtx.storage.handles import Handles
 from nsqtx.storage.layout import ROOT, decode_topic, encode_topic
 from nsqtx.storage.log import TopicLog
