@@ -1,22 +1,49 @@
-"""How a daemon keeps its memory: Python's garbage collector, set for long runs.
+"""How a daemon keeps its memory: Python's garbage collector and the C library, set for long runs.
 
 What a daemon holds is freed by reference counts: connections, requests and topics are no cycles of
 objects. So the collector is asked seldom. Some cycles are Twisted's own, and small: work in a
 thread (each sync of a log), a connection of an HTTP client, and of HTTPS. They are young when they
 end, so they are looked for once a minute, and that takes a millisecond or two.
+
+Bodies of a megabyte, and reads and writes of a quarter, are blocks that the C library would give
+back to the system and ask for again, page by page: that was two thirds of the time of an nsqd that
+delivers them. So up to `KEPT` bytes stay with the process.
 """
 
 from __future__ import annotations
 
+import ctypes
 import gc
+import os
+from collections.abc import Mapping
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 
-__all__ = ["Heap"]
+__all__ = ["Heap", "keep_blocks"]
 
 #: How often young garbage is collected, in seconds.
 INTERVAL = 60.0
+#: How much memory that was freed stays with the process, in bytes.
+KEPT = 128 * 1024 * 1024
+#: Larger blocks go back to the system when they are freed: the most that glibc takes.
+LARGEST_KEPT = 32 * 1024 * 1024
+# From glibc's malloc.h.
+_M_TRIM_THRESHOLD = -1
+_M_MMAP_THRESHOLD = -3
+#: By these an operator sets the same, and is obeyed.
+_VARIABLES = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES")
+
+
+def keep_blocks(environ: Mapping[str, str]) -> bool:
+    """Let freed blocks stay with the process. False: ``environ`` or the C library is against it."""
+    if any(name in environ for name in _VARIABLES):
+        return False
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is None:
+        return False  # another C library
+    kept = mallopt(_M_TRIM_THRESHOLD, KEPT)
+    return bool(kept and mallopt(_M_MMAP_THRESHOLD, LARGEST_KEPT))
 
 
 class Heap:
@@ -38,6 +65,7 @@ class Heap:
         gc.callbacks[:] = callbacks
         gc.freeze()
         gc.set_threshold(50_000, 20, 50)
+        keep_blocks(os.environ)
         self._loop.start(INTERVAL, now=False)
 
     def stop(self) -> None:

@@ -1,8 +1,12 @@
-"""Young garbage does not wait until there is very much of it."""
+"""Young garbage does not wait until there is very much of it, and freed blocks are used again."""
 
 from __future__ import annotations
 
 import gc
+import os
+import platform
+import subprocess
+import sys
 from collections.abc import Iterator
 from weakref import ref
 
@@ -52,3 +56,36 @@ def test_what_was_there_is_not_looked_at() -> None:
     heap.stop()
     assert gc.get_freeze_count() > 10_000
     assert gc.get_threshold() == (50_000, 20, 50)
+
+
+_FAULTS = """
+import os, resource
+from nsqtx.heap import keep_blocks
+kept = keep_blocks(os.environ)
+blocks = [b"x" * (1 << 20) for _ in range(20)]
+del blocks
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(10):
+    blocks = [b"x" * (1 << 20) for _ in range(20)]
+    del blocks
+print(kept, resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+def faults(**environ: str) -> tuple[str, int]:
+    """Pages that a process asks for which frees 20 MiB and takes them again, ten times."""
+    command = [sys.executable, "-c", _FAULTS]
+    done = subprocess.run(
+        command, env={**os.environ, **environ}, capture_output=True, text=True, check=True
+    )
+    kept, count = done.stdout.split()
+    return kept, int(count)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="it is glibc that is told")
+def test_freed_blocks_are_used_again() -> None:
+    """They do not go back to the system, unless the operator has a say in that."""
+    kept, count = faults()
+    assert kept == "True"
+    assert count < 1_000
+    assert faults(MALLOC_TRIM_THRESHOLD_="131072")[0] == "False"

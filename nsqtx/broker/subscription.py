@@ -32,6 +32,8 @@ __all__ = ["Delivery", "Subscription"]
 
 #: No client is handed more than about this many bytes in one write.
 DELIVER_BYTES = 1024 * 1024
+#: Records that are longer are written one by one: to join them costs more than a write.
+JOINED = 16 * 1024
 
 
 class Delivery(NamedTuple):
@@ -105,7 +107,11 @@ class Subscription:
             return
         ids = [record[18:34] for record in records]
         self.in_flight.update(zip(ids, zip(records, repeat(stamp), strict=False), strict=False))
-        self.subscriber.deliver(b"".join(records), count)
+        if len(records[0]) > JOINED:
+            for record in records:
+                self.subscriber.deliver(record, 1)
+        else:
+            self.subscriber.deliver(b"".join(records), count)
 
     def set_ready(self, count: int) -> None:
         """RDY."""

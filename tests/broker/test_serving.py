@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nsqtx.broker.subscription import DELIVER_BYTES
+from nsqtx.broker.subscription import DELIVER_BYTES, JOINED
 from tests.broker.test_channel import Bench
 from tests.support.subscribers import RecordingSubscriber
 
@@ -36,6 +36,14 @@ def test_large_messages_are_shared_too() -> None:
     bench.channel.unpause()
     assert [[body[0] for body in each.bodies] for each in consumers] == [[0, 2], [1, 3]]
     assert max(each.writes for each in consumers) == 2
+
+
+def test_long_records_are_not_joined() -> None:
+    """Each is a write of its own: a copy of a megabyte costs more than that."""
+    bench = Bench()
+    bench.publish(*[b"x" * (JOINED + 1)] * 3, *[b"y"] * 3)
+    consumer, _ = bench.consumer(3)
+    assert (consumer.writes, len(consumer.records)) == (3, 3)
 
 
 class Failing(RecordingSubscriber):
