@@ -63,6 +63,25 @@ def table(text: str) -> list[list[str]]:
     return [words for words in lines if words and words[-1].replace(",", "").isdigit()]
 
 
+#: Simulations that found what is fixed now. What happens in them changes with nsqd, so each fault
+#: has a test of its own, too: doc/reliability.md, "What it has found".
+REGRESSIONS = [
+    ("os", 36),
+    ("os", 330),
+    ("memory", 2),
+    ("fsync", 177),
+    ("fsync", 1213),
+    ("fsync", 78),
+    ("fsync", 40345),
+]
+
+
+@pytest.mark.parametrize(("profile", "seed"), REGRESSIONS)
+def test_what_found_something_goes_well(profile: str, seed: int) -> None:
+    """The simulations as they were named when they failed."""
+    assert simulate(seed, profile).history.violations == []
+
+
 @pytest.mark.parametrize("bug", FOUND, ids=lambda bug: bug.name)
 def test_what_was_found_stays_fixed(bug: Bug) -> None:
     """The simulation that found a bug of nsqd goes well."""
