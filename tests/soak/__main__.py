@@ -53,6 +53,7 @@ class Soak:
         self.ledger = Ledger(time.time)
         self.samples: list[Sample] = []
         self.faults: list[str] = []
+        self._began = time.monotonic()
         self.troubles = Troubles(time.monotonic, time.process_time)
         #: By name of the daemon, how many lines of its log were seen that tell of errors.
         self._complaints = dict.fromkeys(self._names, 0)
@@ -76,7 +77,7 @@ class Soak:
             text = failure.getTraceback() if failure else str(event.get("log_format"))
             self.troubles.note(f"the clients log: {text}")
 
-    def sample(self, since: float) -> Sample:
+    def sample(self) -> Sample:
         """Now."""
         processes = {name: vitals(daemon.pid) for name, daemon in self._daemons.items()}
         processes["clients"] = vitals("self")
@@ -85,7 +86,11 @@ class Soak:
             for name, daemon in self._daemons.items()
             if daemon.data_path is not None
         }
-        return Sample(time.monotonic() - since, processes, disk, self.ledger.waiting())
+        return Sample(self._worked(), processes, disk, self.ledger.waiting())
+
+    def _worked(self) -> float:
+        """Seconds since the beginning, without those in which all stood still."""
+        return time.monotonic() - self._began - self.troubles.stood_still
 
     def look(self) -> None:
         """Notice a stop of all, and what the daemons have logged."""
@@ -99,23 +104,23 @@ class Soak:
 
     async def run(self) -> None:
         """All of it."""
-        began = time.monotonic()
+        self._began = time.monotonic()
         await self.traffic.start()
         with ExitStack() as stack:
             writer = None
             if self._arguments.csv:
-                file = stack.enter_context(self._arguments.csv.open("w", newline=""))
+                file = stack.enter_context(self._arguments.csv.open("w", newline="", buffering=1))
                 writer = csv.writer(file)
-                writer.writerow(columns(self.sample(began), self.ledger))
-            while (at := time.monotonic() - began) < self._arguments.minutes * 60:
-                self.look()
-                sample = self.sample(began)
+                writer.writerow(columns(self.sample(), self.ledger))
+            while (at := self._worked()) < self._arguments.minutes * 60:
+                sample = self.sample()
                 self.samples.append(sample)
                 if writer is not None:
                     writer.writerow(values(sample, self.ledger))
                 if at * 3 > self._arguments.minutes * 60 and not self.live[self._names[0]]:
                     await self._count_objects()
-                await deferLater(self._reactor, max(0.0, began + int(at) + 1 - time.monotonic()))
+                await deferLater(self._reactor, max(0.0, int(at) + 1 - self._worked()))
+                self.look()
         await self.traffic.stop(60.0)
         await self._look_at_the_end()
 
@@ -224,7 +229,9 @@ async def soak(reactor: Any, arguments: argparse.Namespace, path: Path) -> None:
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
-    parser.add_argument("--minutes", type=float, default=30.0)
+    parser.add_argument(
+        "--minutes", type=float, default=30.0, help="without the time that all are stopped"
+    )
     parser.add_argument("--rate", type=float, default=500.0, help="messages published per second")
     parser.add_argument("--pace", type=float, help="seconds that consumers, topics and lags take")
     parser.add_argument("--csv", type=Path, help="write what is seen once a second to this file")

@@ -23,7 +23,9 @@ MORE_FDS = 10
 
 @attrs.frozen
 class Sample:
-    """One second: its time since the start, all processes by name, bytes of disk by nsqd."""
+    """One second: its time since the start, stops left out, all processes by name, bytes of disk
+    by nsqd.
+    """
 
     time: float
     processes: dict[str, Vitals]
