@@ -63,7 +63,7 @@ class Soak:
         self.traffic = Traffic(
             reactor,
             [(f"127.0.0.1:{each.tcp_port}", f"127.0.0.1:{each.http_port}") for each in self._nsqds],
-            f"127.0.0.1:{self._lookupd.http_port}",
+            (f"127.0.0.1:{self._lookupd.tcp_port}", f"127.0.0.1:{self._lookupd.http_port}"),
             self.ledger,
             self.troubles,
             arguments.rate,

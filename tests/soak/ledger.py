@@ -27,6 +27,8 @@ class Tallies:
     topics_made: int = 0
     topics_deleted: int = 0
     consumers_started: int = 0
+    #: Connections for one command or one request.
+    visits: int = 0
 
 
 class Ledger:

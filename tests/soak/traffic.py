@@ -2,7 +2,8 @@
 
 ``steady`` is a topic of two channels that get everything: ``quick``, which always has a Reader and
 often two, and ``lagging``, whose only Reader pauses and catches up. An ephemeral channel of it
-comes and goes. Beside it topics are made, consumed and deleted, one after the other.
+comes and goes. Beside it topics are made, consumed and deleted, one after the other, and many
+connections are made for one command or one request each.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from nsqtx.client import Message, Reader, ReaderConfig, Requeue, Writer, WriterC
 from nsqtx.client.events import Event
 from tests.soak.ledger import Ledger
 from tests.soak.troubles import Troubles
+from tests.soak.visitor import visit
 
 __all__ = ["Traffic"]
 
@@ -32,6 +34,8 @@ log = Logger(namespace="soak")
 
 #: How often something is published, in seconds.
 _TICK = 0.05
+#: Connections for one command or one request, per second.
+_VISITS = 10
 #: nsqd gives a message again after so many seconds without an answer.
 _TIMEOUT = 2.0
 
@@ -47,7 +51,7 @@ class Traffic:
         self,
         reactor: Any,
         nsqds: list[tuple[str, str]],
-        lookupd: str,
+        lookupd: tuple[str, str],
         ledger: Ledger,
         troubles: Troubles,
         rate: float,
@@ -55,7 +59,8 @@ class Traffic:
     ) -> None:
         self._reactor = reactor
         self._http = [http for _, http in nsqds]
-        self._lookupd = lookupd
+        self._tcp = [tcp for tcp, _ in nsqds]
+        self._lookupd_tcp, self._lookupd = lookupd
         self._ledger = ledger
         self._rate = rate
         self._pace = pace
@@ -68,10 +73,9 @@ class Traffic:
         #: What clients told, the last of it.
         self.events: deque[Event] = deque(maxlen=50)
         self._troubles = troubles
-        addresses = [tcp for tcp, _ in nsqds]
         self._writers = [
-            self._writer(addresses),
-            self._writer(lookupds=[lookupd], batch_linger=0.01),
+            self._writer(self._tcp),
+            self._writer(lookupds=[self._lookupd], batch_linger=0.01),
         ]
         self._readers: set[Reader] = set()
         self._ticking = LoopingCall(self._tick)
@@ -242,6 +246,32 @@ class Traffic:
             self._ledger.tallies.topics_deleted += 1
             await self._pause(0.2)
 
+    async def _visits(self) -> None:
+        """Ten a second."""
+        ping = b"GET /ping HTTP/1.1\r\nHost: soak\r\n\r\n"
+        while self._publishing:
+            for address in self._tcp:
+                numbers = self._ledger.number("steady")
+                body = self._body(numbers[0])
+                said = b"  V2PUB steady\n" + len(body).to_bytes(4, "big") + body
+                if await self._visit(address, said, b"OK"):
+                    self._ledger.answered(numbers)
+                else:
+                    self._ledger.refused(numbers)
+            await self._visit(self._lookupd_tcp, b"  V1PING\n", b"OK")
+            for address in [*self._http, self._lookupd]:
+                await self._visit(address, ping, b"OK")
+
+    async def _visit(self, address: str, said: bytes, wanted: bytes) -> bool:
+        await deferLater(self._reactor, 1 / _VISITS)
+        self._ledger.tallies.visits += 1
+        try:
+            await visit(self._reactor, address, said, wanted)
+        except Exception as error:
+            self._troubles.note(f"a visit to {address}: {error!r}")
+            return False
+        return True
+
     def _all_came(self, topic: str = "") -> bool:
         return not self._ledger.waiting(topic)
 
@@ -266,8 +296,11 @@ class Traffic:
             writer.startService()
         self._read("steady", "quick")
         lagging = self._read("steady", "lagging")
-        for each in (self._come_and_go(), self._ephemeral(), self._lag(lagging), self._topics()):
-            self._loop(each)
+        self._loop(self._come_and_go())
+        self._loop(self._ephemeral())
+        self._loop(self._lag(lagging))
+        self._loop(self._topics())
+        self._loop(self._visits())
         ticking = self._ticking.start(_TICK)
         ticking.addErrback(self._trouble)
 
