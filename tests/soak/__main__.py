@@ -28,7 +28,7 @@ from zope.interface import implementer
 from tests.soak.ledger import Ledger
 from tests.soak.traffic import Traffic
 from tests.soak.troubles import Troubles
-from tests.soak.verdict import Sample, faults_of, figures_of
+from tests.soak.verdict import MORE_OBJECTS, Record, faults_of, figures_of
 from tests.soak.vitals import disk_use, vitals
 from tests.support.daemon import Daemon, run_in_process
 
@@ -36,8 +36,6 @@ from tests.support.daemon import Daemon, run_in_process
 #: too late, and that nsqd is gone.
 EXPECTED = re.compile(r"E_(FIN|REQ|TOUCH)_FAILED|\[nsqlookupd\] .* client\(.*\) - EOF$")
 SEGMENT = 1024 * 1024
-#: A daemon that did little before may have so many more, in caches.
-MORE_OBJECTS = 3000
 
 
 @implementer(ILogObserver)
@@ -50,8 +48,8 @@ class Soak:
         self._lookupd, *self._nsqds = daemons
         self._names = ["nsqlookupd", "nsqd (os)", "nsqd (fsync)"]
         self._daemons = dict(zip(self._names, daemons, strict=True))
+        self.record = Record([*self._names, "clients"], self._names[1:])
         self.ledger = Ledger(time.time)
-        self.samples: list[Sample] = []
         self.faults: list[str] = []
         self._began = time.monotonic()
         self.troubles = Troubles(time.monotonic, time.process_time)
@@ -77,8 +75,8 @@ class Soak:
             text = failure.getTraceback() if failure else str(event.get("log_format"))
             self.troubles.note(f"the clients log: {text}")
 
-    def sample(self) -> Sample:
-        """Now."""
+    def sample(self) -> list[Any]:
+        """Record this moment; a line of the CSV."""
         processes = {name: vitals(daemon.pid) for name, daemon in self._daemons.items()}
         processes["clients"] = vitals("self")
         disk = {
@@ -86,7 +84,12 @@ class Soak:
             for name, daemon in self._daemons.items()
             if daemon.data_path is not None
         }
-        return Sample(self._worked(), processes, disk, self.ledger.waiting())
+        time, waiting = self._worked(), self.ledger.waiting()
+        self.record.add(time, processes, disk, waiting)
+        found: list[Any] = [round(time, 2)]
+        for each in processes.values():
+            found += [each.rss, each.fds, each.cpu]
+        return [*found, *disk.values(), waiting, *tallies(self.ledger).values()]
 
     def _worked(self) -> float:
         """Seconds since the beginning, without those in which all stood still."""
@@ -111,12 +114,11 @@ class Soak:
             if self._arguments.csv:
                 file = stack.enter_context(self._arguments.csv.open("w", newline="", buffering=1))
                 writer = csv.writer(file)
-                writer.writerow(columns(self.sample(), self.ledger))
+                writer.writerow(columns(self.record, self.ledger))
             while (at := self._worked()) < self._arguments.minutes * 60:
-                sample = self.sample()
-                self.samples.append(sample)
+                values = self.sample()
                 if writer is not None:
-                    writer.writerow(values(sample, self.ledger))
+                    writer.writerow(values)
                 if at * 3 > self._arguments.minutes * 60 and not self.live[self._names[0]]:
                     await self._count_objects()
                 await deferLater(self._reactor, max(0.0, int(at) + 1 - self._worked()))
@@ -148,7 +150,7 @@ class Soak:
                     left = channel["depth"] + channel["in_flight_count"] + channel["deferred_count"]
                     if left:
                         self.faults.append(f"{left} are left in {channel['channel_name']}")
-        self.faults += faults_of(self.samples)
+        self.faults += faults_of(self.record)
 
     def stop_daemons(self) -> None:
         """Stop them, nsqlookupd last, and look at their logs."""
@@ -164,20 +166,12 @@ class Soak:
         self.faults += self.troubles.faults
 
 
-def columns(sample: Sample, ledger: Ledger) -> list[str]:
-    """Names of what `values` gives."""
+def columns(record: Record, ledger: Ledger) -> list[str]:
+    """Names of what `Soak.sample` gives."""
     names = ["seconds"]
-    for name in sample.processes:
+    for name in record.processes:
         names += [f"{name} {what}" for what in ("rss", "fds", "cpu")]
-    return [*names, *(f"{name} disk" for name in sample.disk), "waiting", *tallies(ledger)]
-
-
-def values(sample: Sample, ledger: Ledger) -> list[Any]:
-    """A line of the record."""
-    found: list[Any] = [round(sample.time, 2)]
-    for process in sample.processes.values():
-        found += [process.rss, process.fds, process.cpu]
-    return [*found, *sample.disk.values(), sample.waiting, *tallies(ledger).values()]
+    return [*names, *(f"{name} disk" for name in record.disks), "waiting", *tallies(ledger)]
 
 
 def tallies(ledger: Ledger) -> dict[str, int]:
@@ -211,7 +205,7 @@ async def soak(reactor: Any, arguments: argparse.Namespace, path: Path) -> None:
         await run.run()
         run.stop_daemons()
     rows = [(name, f"{value:,}") for name, value in tallies(run.ledger).items()]
-    rows += figures_of(run.samples)
+    rows += figures_of(run.record)
     stops = run.troubles.stops
     if stops:
         rows.append(("stood still", f"{len(stops)} times, {run.troubles.stood_still:.0f} s"))
