@@ -228,13 +228,19 @@ def idle(name: str, topics: int, seconds: float) -> Case:
     return Case(name, run)
 
 
-def restart(name: str, count: int) -> Case:
-    """A start with so many messages waiting."""
+def restart(name: str, count: int, killed: bool = False) -> Case:
+    """A start with so many messages waiting, after a clean stop or after SIGKILL.
+
+    The latter reads what is not sealed by an index, and looks at each checksum in it.
+    """
 
     def run(place: Place) -> Result:
         with place.start(place.path) as server:
             fill(server, TOPIC, ["c0"], count, 200)
-            server.stop(timeout=120.0)
+            if killed:
+                server.kill()
+            else:
+                server.stop(timeout=120.0)
         with place.start(place.path / "none") as fresh:
             alone, cpu_alone = fresh.start_seconds, cpu_seconds(fresh.pid)
         with place.start(place.path) as again:

@@ -165,3 +165,4 @@ def _topics(scale: Scale, factor: float) -> Iterator[Case]:
     yield several("two nsqd: PUB awaiting OK, 16 connections to each", waiting, 2)
     messages = scale(1_000_000, BATCH)
     yield restart(f"restart with {messages:,} messages", messages)
+    yield restart(f"restart with {messages:,} messages after SIGKILL", messages, killed=True)
