@@ -204,6 +204,7 @@ TARGETS = {
         [
             b"\7\x10" + _frame(0, b"OK") + _frame(0, b"_heartbeat_") + _frame(2, _MESSAGE),
             b"\2\xff" + _frame(1, b"E_FIN_FAILED x") + _frame(0, b"CLOSE_WAIT") + _frame(0, b"{}"),
+            b"\1\5" + _frame(0, b"") + _frame(0, b"OK") + _frame(3, b"x") + _frame(2, b""),
         ],
         [
             _frame(0, b"OK"),

@@ -36,6 +36,8 @@ def any_session(reads: Sequence[bytes]) -> None:
         protocol.connectionLost(Failure(ConnectionDone()))
         assert logged.failures == []
         assert not node.sessions
+        channels = [each for topic in broker.topics.values() for each in topic.channels.values()]
+        assert not any(channel.subscriptions for channel in channels)
         assert clock.getDelayedCalls() == []
         other, answers = factory.buildProtocol(None), TcpTransport()
         other.makeConnection(answers)
