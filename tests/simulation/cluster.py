@@ -263,7 +263,10 @@ class Cluster:
         producer = max(
             (each for each in registry.producers if each.info.broadcast_address == node.name),
             key=lambda each: each.last_update,
+            default=None,
         )
+        if producer is None:
+            return f"{lookupd.name} has not heard of {node.name}"
         for name, topic in registry.topics.items():
             if producer in topic.producers and name not in topics:
                 return f"{lookupd.name} says that {node.name} has topic {name}"
