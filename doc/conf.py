@@ -15,7 +15,7 @@ author = "The nsqtx developers"
 copyright = author
 version = release = __version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "declared_options"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "declared_options", "plain_signatures"]
 exclude_patterns = ["_build"]
 myst_heading_anchors = 4
 myst_enable_extensions = ["substitution"]
@@ -30,6 +30,8 @@ python_use_unqualified_type_names = True
 maximum_signature_line_length = 80
 
 html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 html_title = f"nsqtx {__version__}"
 html_copy_source = False
 html_show_sphinx = False

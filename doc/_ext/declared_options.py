@@ -6,11 +6,13 @@ which knows the class of its options.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from configparser import ConfigParser
 from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar
 
+import attrs
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
@@ -49,38 +51,53 @@ class DeclaredOptions(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """The table."""
-        every = declared(options_class(self.arguments[0]))
+        cls = options_class(self.arguments[0])
+        every = declared(cls)
+        of_the_host = made_by_the_host(cls)
         keys = any(each.key for each in every)
-        head = ["flag", *(["key"] if keys else []), "default", "meaning"]
-        widths = [24, *([24] if keys else []), 14, 50]
-        group = nodes.tgroup(cols=len(head))
-        group += [nodes.colspec(colwidth=width) for width in widths]
-        group += nodes.thead("", self._row(head))
+        group = nodes.tgroup(cols=3)
+        group += [nodes.colspec(colwidth=width) for width in (32, 16, 52)]
+        first = [nodes.Text("flag, and key in a file" if keys else "flag")]
+        group += nodes.thead("", _row(first, [nodes.Text("default")], [nodes.Text("meaning")]))
         body = nodes.tbody()
         for each in every:
-            flag, key = f"``--{each.flag}``", f"``{each.key}``" if each.key else ""
-            body += self._row([flag, *([key] if keys else []), _default(each), each.help])
+            names = [f"--{each.flag}", *([each.key] if each.key else [])]
+            default = "" if each.name in of_the_host else _default(each)
+            body += _row(
+                [nodes.literal(text=name) for name in names],
+                [nodes.literal(text=default)] if default else [],
+                [nodes.Text(each.help)],
+            )
         group += body
         return [nodes.table("", group, classes=["options"])]
 
-    def _row(self, cells: list[str]) -> nodes.row:
-        row = nodes.row()
-        for cell in cells:
-            entry = nodes.entry()
-            if cell.startswith("``"):
-                entry += nodes.paragraph("", "", nodes.literal(text=cell.strip("`")))
-            else:
-                entry += nodes.paragraph(text=cell)
-            row += entry
-        return row
+
+def _row(*cells: Sequence[nodes.Node]) -> nodes.row:
+    """Cells, each of which has a paragraph for each of its parts."""
+    row = nodes.row()
+    for cell in cells:
+        entry = nodes.entry()
+        for part in cell:
+            entry += nodes.paragraph("", "", part)
+        row += entry
+    return row
+
+
+def made_by_the_host(options: type[Any]) -> set[str]:
+    """Options whose default is another one on each machine, that which builds the site included."""
+    return {
+        field.name
+        for field in attrs.fields(options)
+        if isinstance(field.default, attrs.Factory)  # type: ignore[arg-type]
+        and not field.metadata["option"][0].many
+    }
 
 
 def _default(each: Declared) -> str:
     """What the usage says of the default, if that is more than nothing."""
     if each.default in ("", []) or each.default is None:
         return ""
-    text = each.kind.default_text(each.default).strip('"')
-    return f"``{text}``" if text.strip() else ""
+    return each.kind.default_text(each.default).strip('"').strip()
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

@@ -82,11 +82,16 @@ def _shapes(
     return Markup("").join(Markup(shape) for shape in shapes)  # noqa: S704  # numbers alone
 
 
+def _figure(point: float, unit: str) -> str:
+    """A point in words. A rate has fractions; of messages there was one where the mean is less."""
+    return f"{short(point if unit else math.ceil(point))}{unit}"
+
+
 def _summary(points: Points, unit: str) -> str:
     known = [point for point in points if point is not None]
     if not known:
         return "nothing known yet"
-    return f"now {short(known[-1])}{unit}, most {short(max(known))}{unit}"
+    return f"now {_figure(known[-1], unit)}, most {_figure(max(known), unit)}"
 
 
 def sparkline(points: Points, label: str, unit: str = "") -> Markup:
@@ -133,7 +138,7 @@ def chart(points: Points, title: str, until: float, unit: str = "", kind: str = 
     ).format(
         kind,
         title,
-        f"at most {short(most)}{unit}" if most is not None else "nothing known yet",
+        f"at most {_figure(most, unit)}" if most is not None else "nothing known yet",
         WIDTH,
         HEIGHT,
         title,

@@ -130,6 +130,15 @@ def test_a_chart() -> None:
     assert ">21:13</text>" in text
 
 
+def test_messages_come_whole_and_rates_do_not() -> None:
+    """Points are means: where that of a depth is less than one there was a message nevertheless."""
+    points: list[float | None] = [*[None] * 177, 0.0, 2.25, 0.07]
+    assert "<span>at most 3</span>" in chart(points, "Depth", 1_700_000_000.0)
+    assert "<span>at most 2.25/s</span>" in chart(points, "Rate", 1_700_000_000.0, "/s")
+    assert ": now 1, most 3" in chart(points, "Depth", 1_700_000_000.0)
+    assert ": now 0.07/s, most 2.25/s" in chart(points, "Rate", 1_700_000_000.0, "/s")
+
+
 def test_a_chart_begins_with_what_is_known() -> None:
     """Soon after the start an hour of nothing would hide what there is."""
     young: list[float | None] = [*[None] * 175, 1.0, 2.0, 3.0, 4.0, 5.0]
