@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shlex
@@ -12,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -26,14 +28,22 @@ from tests.support.wireclient import WireClient
 LOGROTATE = UNITS.parent / "logrotate/nsqd"
 TWISTD = "from twisted.scripts.twistd import run; run()"
 
+#: A process under strace, or the work of several processes, on a machine that does much else.
+pytestmark = pytest.mark.timeout(120)
+
 
 def free_ports(count: int) -> list[int]:
-    """Ports of ::1 that nobody has at this moment."""
-    listeners = [socket.create_server(("::1", 0), family=socket.AF_INET6) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in listeners]
-    for each in listeners:
-        each.close()
-    return ports
+    """Ports of ::1 that nobody has, below those that the kernel gives to who asks for any."""
+    free: list[int] = []
+    for port in Random().sample(range(10_000, 30_000), 100):
+        with (
+            contextlib.suppress(OSError),
+            socket.create_server(("::1", port), family=socket.AF_INET6),
+        ):
+            free.append(port)
+        if len(free) == count:
+            break
+    return free
 
 
 @pytest.mark.packaging
