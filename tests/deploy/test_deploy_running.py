@@ -11,7 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
 
@@ -147,8 +147,8 @@ def test_nsq_to_file_runs_as_the_unit_says(tmp_path: Path, monkeypatch: pytest.M
             said.append(systemd.recv(100))
 
 
-def allowed_calls() -> set[str]:
-    """The system calls that the units let through, by systemd's own lists."""
+def allowed_calls(program: str) -> set[str]:
+    """The system calls that a unit lets through, by systemd's own lists."""
     groups: dict[str, set[str]] = {}
     text = subprocess.run(
         ["systemd-analyze", "syscall-filter", "--no-pager"],
@@ -170,7 +170,7 @@ def allowed_calls() -> set[str]:
             found |= calls(each) if each.startswith("@") else {each}
         return found
 
-    lines = (UNITS / "nsqd.service").read_text()
+    lines = (UNITS / f"{program}.service").read_text()
     allowed: set[str] = set()
     for value in re.findall("(?m)^SystemCallFilter=(.*)$", lines):
         named = set().union(*map(calls, value.removeprefix("~").split()))
@@ -178,32 +178,51 @@ def allowed_calls() -> set[str]:
     return allowed
 
 
+def work_with(nsqd: Daemon) -> None:
+    """A publish, a consumer, requests, syncs, a topic that goes."""
+    with WireClient(nsqd.tcp) as client:
+        client.identify(deflate=False)
+        client.subscribe("t", "c")
+        client.publish_many("t", [b"x", b"y"])
+        client.ready(10)
+        client.finish_all(client.read_messages(2))
+    assert get(nsqd.http, "/stats")[0] == 200
+    assert get(nsqd.http, "/metrics")[0] == 200
+    assert post(nsqd.http, "/topic/delete?topic=t")[0] == 200
+
+
+#: Flags of a daemon, what is done with it, and some system calls that it makes then.
+RUNS: dict[str, tuple[list[str], Callable[[Daemon], object], set[str]]] = {
+    "nsqd": (["--durability=fsync"], work_with, {"epoll_wait", "accept4", "fdatasync"}),
+    "nsqlookupd": ([], lambda nsqlookupd: get(nsqlookupd.http, "/metrics"), {"accept4"}),
+    "nsqadmin": (
+        ["--lookupd-http-address=127.0.0.1:1"],
+        lambda nsqadmin: get(nsqadmin.http, "/nodes"),
+        {"accept4", "connect"},
+    ),
+}
+
+
 @pytest.mark.packaging
-def test_nsqd_needs_no_system_call_that_the_unit_forbids(tmp_path: Path) -> None:
-    """From its start to its stop, with a publish, a consumer, HTTP and syncs, seen by strace."""
+@pytest.mark.parametrize("program", RUNS)
+def test_no_system_call_that_the_unit_forbids_is_needed(program: str, tmp_path: Path) -> None:
+    """From the start to the stop, with work between them, seen by strace."""
     strace = shutil.which("strace") or pytest.fail("apt-get install strace")
     trace = tmp_path / "trace"
+    flags, work, expected = RUNS[program]
 
     def launch(module: str, flags: Sequence[str], stderr: int) -> RunningProcess:
         before = [strace, "-f", "-qq", "-o", str(trace), "--"]
         return run_in_process(module, flags, stderr, before)
 
-    with Daemon(tmp_path / "data", "--durability=fsync", launch=launch) as nsqd:
-        with WireClient(nsqd.tcp) as client:
-            client.identify(deflate=False)
-            client.subscribe("t", "c")
-            client.publish_many("t", [b"x", b"y"])
-            client.ready(10)
-            client.finish_all(client.read_messages(2))
-        assert get(nsqd.http, "/stats")[0] == 200
-        assert get(nsqd.http, "/metrics")[0] == 200
-        assert post(nsqd.http, "/topic/delete?topic=t")[0] == 200
-        pid = int(trace.read_text().split(maxsplit=1)[0])
-        os.kill(pid, signal.SIGTERM)
-        assert nsqd.wait(20) == 0
+    data = tmp_path / "data" if program == "nsqd" else None
+    with Daemon(data, *flags, program=program, launch=launch) as daemon:
+        work(daemon)
+        os.kill(int(trace.read_text().split(maxsplit=1)[0]), signal.SIGTERM)
+        assert daemon.wait(20) == 0
     used = set(re.findall(r"(?m)^\d+ +([a-z0-9_]+)\(", trace.read_text()))
-    assert {"execve", "epoll_wait", "fdatasync", "accept4"} <= used
-    assert used - allowed_calls() == set()
+    assert {"execve", *expected} <= used
+    assert used - allowed_calls(program) == set()
 
 
 @pytest.mark.packaging
