@@ -152,13 +152,7 @@ class ApiRequest(Request):
             self.set_header(b"Content-Length", b"0")
             self.finish()
             return
-        self.prepath = []
-        self.postpath = [part.encode() for part in self.path_text[1:].split("/")]
         maybeDeferred(self.render, self.site.resource).addErrback(self.processingFailed)
-
-    def getRequestHostname(self) -> bytes:
-        """Any name. Nothing here depends on the Host header, and Klein stumbles over some."""
-        return b"nsq"
 
     def processingFailed(self, reason: Failure) -> None:
         """Log a bug and answer as V1 does; Twisted would send a page."""
