@@ -25,6 +25,7 @@ from typing import Any
 from urllib.parse import quote
 
 from klein import Klein
+from klein.resource import KleinResource
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -43,7 +44,7 @@ __all__ = [
     "AnyRequest",
     "ApiError",
     "ApiResource",
-    "Endpoints",
+    "LeanResource",
     "TlsRequired",
     "answer_exception",
     "answer_json",
@@ -226,19 +227,18 @@ def routes_of(app: Klein) -> Routes:
     return Routes((rule.rule, rule.methods or ()) for rule in rules)
 
 
-class Endpoints:
-    """Calls the endpoint of an app that a request is for, and sends its answer.
+class LeanResource(KleinResource):
+    """A Klein app as a resource, which calls the endpoint that a request is for.
 
     What an endpoint raises, and what there is no route for, is answered as by NSQ. Whatever is no
     `ApiError` is a bug: it is logged with its traceback and answered with 500 ``INTERNAL_ERROR``.
 
-    It takes the place of Klein's own resource. That looks for the route in each request anew, and
-    leaves forty objects behind which only the garbage collector frees, since functions in it refer
-    to themselves.
+    Klein's own `render` looks for the route in each request anew, and leaves forty objects behind
+    which only the garbage collector frees, since functions in it refer to themselves.
     """
 
     def __init__(self, app: Klein, routes: Routes) -> None:
-        self._app = app
+        super().__init__(app)
         self._routes = routes
         self._find = lru_cache(MAX_FOUND)(partial(_find, app.url_map))
 
@@ -284,24 +284,17 @@ def _send(body: bytes | None, request: ApiRequest) -> None:
     request.finish()
 
 
-class ApiResource(Resource):
+class ApiResource(LeanResource):
     """The root of a site: an app behind the part of routing that Klein would get wrong."""
 
-    isLeaf = True
-
-    def __init__(self, app: Klein, routes: Routes) -> None:
-        super().__init__()
-        self._routes = routes
-        self._endpoints = Endpoints(app, routes)
-
-    def render(self, request: ApiRequest) -> Any:
+    def render(self, request: Any) -> Any:
         """Answer, or let an endpoint do it."""
         path = request.path_text
         unclean = ("//" in path or "/." in path) and clean_path(path) != path
         # Klein takes ``//x`` for ``/x`` and ``get`` for ``GET``.
         if unclean or not path.startswith("/") or not request.method.isupper():
             return answer_unrouted(request, self._routes)
-        return self._endpoints.answer(request, path)
+        return self.answer(request, path)
 
 
 class TlsRequired(Resource):
