@@ -6,9 +6,9 @@ the least of each two minutes counts, and of these floors the median of the slop
 (Theil and Sen), so that a bad minute changes little. That is done for both halves of the time after
 the warm-up, and the lesser slope counts: a step, or what fills up, is in one of them, but a leak
 goes on and on. On a free machine an nsqd has some 140 connections by TCP a minute, about 100 by
-HTTP, and 15,000 messages: 1 KiB that is kept for a connection is 140 KiB a minute, and 100 bytes for
-a message more than 1 MiB. Smaller leaks of objects, or those of a machine with less time for it, are
-found by counting what is left after a collection.
+HTTP, and 15,000 messages: 1 KiB that is kept for a connection is 140 KiB a minute, and 100 bytes
+for a message more than 1 MiB. Smaller leaks of objects, and those on a machine that has less time
+for it, are found by counting what is left after a collection.
 """
 
 from __future__ import annotations
