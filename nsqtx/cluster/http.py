@@ -16,7 +16,7 @@ import attrs
 from hyperlink import EncodedURL
 from treq.client import HTTPClient
 from twisted.internet.defer import CancelledError, Deferred, succeed
-from twisted.internet.error import ConnectError, ConnectionClosed
+from twisted.internet.error import ConnectError, ConnectingCancelledError, ConnectionClosed
 from twisted.internet.interfaces import IConsumer, IReactorTime
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
@@ -300,6 +300,9 @@ class ApiClient:
             return response, await read_body(response, self._max_size)
         except ApiError as error:
             raise failed(method, url, str(error)) from None
+        except ConnectingCancelledError as error:
+            # Twisted's word for it while a connection is being made.
+            raise CancelledError from error
         except _CONNECTION as error:
             if any(each.check(CancelledError) for each in getattr(error, "reasons", ())):
                 raise CancelledError from error

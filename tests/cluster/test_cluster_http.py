@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from klein import Klein
 from treq.testing import RequestTraversalAgent
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import CancelledError, Deferred, fail
 from twisted.internet.error import ConnectionRefusedError
 from twisted.internet.task import Clock
 from twisted.internet.testing import MemoryReactorClock
@@ -171,3 +171,15 @@ def test_a_host_that_can_be_none(clock: Clock, host: str) -> None:
     assert isinstance(error, ApiError)
     assert host in str(error)
     assert not clock.getDelayedCalls()
+
+
+def test_a_request_is_given_up_while_it_connects() -> None:
+    """That is no failure of anybody's: whoever gave it up hears that it was cancelled."""
+    reactor = MemoryReactorClock()
+    asking = ApiClient(Agent(reactor), reactor, 5.0).get_json("http://10.0.0.1:4161/ping")
+    failed: list[Failure] = []
+    asking.addErrback(failed.append)
+    assert len(reactor.tcpClients) == 1
+    asking.cancel()
+    assert failed[0].check(CancelledError) is not None
+    assert not [call for call in reactor.getDelayedCalls() if call.active()]
