@@ -1,7 +1,8 @@
 """Pictures of every page of nsqadmin: ``python doc/screenshots.py FOLDER`` in the repository.
 
 Needs the extra ``browser`` and Debian's ``chromium`` and ``chromium-driver``. Each page is taken at
-1280 and 400 pixels, in light and in dark, of a small cluster with traffic.
+1280 and 400 pixels, in light and in dark, of a small cluster with traffic. A number behind the
+folder says how many seconds of that the charts shall have; 230 fill them.
 """
 
 from __future__ import annotations
@@ -48,7 +49,8 @@ def main() -> None:
         time.sleep(float(sys.argv[2]) if len(sys.argv) > 2 else 45)
         for size, (width, dark) in SIZES.items():
             for name, target in pages.items():
-                browser.resize(width, dark=dark)
+                # Less than any page: a picture is as high as what it shows.
+                browser.resize(width, 300, dark)
                 browser.open(cluster.url + target)
                 browser.screenshot(folder / f"{name}-{size}.png")
                 if browser.overflow() > 0:
