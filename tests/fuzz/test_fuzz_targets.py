@@ -18,7 +18,7 @@ from tests.fuzz.madeup import made_up
 from tests.fuzz.targets import TARGETS
 
 #: Fewer where one input costs milliseconds.
-COUNTS = {"http": 200, "session": 500}
+COUNTS = {"http": 200, "session": 500, "log": 400}
 
 
 def check_all(name: str) -> None:
