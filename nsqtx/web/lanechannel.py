@@ -157,10 +157,12 @@ class LaneChannel(ApiChannel):
         request = LaneRequest(head.path, head.query, body)
         if may_wait and self._lane.end_turn is not None:
             request.later = partial(self._put_off_answer, head, request)
+            # Before the endpoint is called, since that may end the turn.
+            self._put_off = True
         answer = self._lane.endpoints[head.path](request)
         if answer is PUT_OFF:
-            self._put_off = True
             return b""
+        self._put_off = False
         request.later = None  # a cycle, else
         if isinstance(answer, Deferred):
             now = getattr(answer, "result", None)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from twisted.logger import capturedLogs
 
 from nsqtx.broker.broker import Broker
+from nsqtx.broker.turn import BATCH_LIMIT
 from nsqtx.interfaces import StorageError
 from nsqtx.web.api import ApiResource
 from nsqtx.web.lane import MAX_KEPT_HEADS
@@ -329,3 +330,18 @@ def test_what_waits_for_the_disk_or_for_its_time_is_not_put_off() -> None:
     assert connection.sent_by_server() == b""
     nsqd.log("safe").commits.pop()(None)
     assert connection.sent_by_server().endswith(b"OK")
+
+
+def test_a_turn_that_ends_early() -> None:
+    """With much to be published the turn is over before its end, and everybody is answered then."""
+    nsqd = TurningNsqd()
+    nsqd.node.options.max_msg_size = BATCH_LIMIT
+    connections = [Connection(nsqd.site) for _ in range(3)]
+    for connection in connections:
+        connection.send(request_bytes("POST", "/pub?topic=t", b"x" * (BATCH_LIMIT // 2)))
+    for connection in connections:
+        assert connection.sent_by_server().endswith(b"OK")
+    assert len(nsqd.bodies("t")) == 3
+    connections[0].send(request_bytes("POST", "/pub?topic=t", b"x"))
+    nsqd.end_turn()
+    assert connections[0].sent_by_server().endswith(b"OK")
