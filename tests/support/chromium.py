@@ -78,9 +78,12 @@ class Chromium:
         self.driver.get(url)
 
     def click(self, text: str) -> None:
-        """Follow a link, or press a button, that reads so."""
+        """Follow a link, or press a button, that reads so, or soon will be there.
+
+        A click that sends a form may be over before the next page has come.
+        """
         path = f"//a[normalize-space()='{text}'] | //button[normalize-space()='{text}']"
-        self.driver.find_element(By.XPATH, path).click()
+        self.wait(lambda page: page.driver.find_element(By.XPATH, path)).click()
 
     def type(self, name: str, text: str) -> None:
         """Fill in a field."""
