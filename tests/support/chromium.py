@@ -9,7 +9,11 @@ from types import TracebackType
 from typing import Any, Self
 
 from selenium import webdriver
-from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
+from selenium.common.exceptions import (
+    NoSuchElementException,
+    StaleElementReferenceException,
+    WebDriverException,
+)
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
@@ -103,9 +107,19 @@ class Chromium:
 
     def wait(self, condition: Callable[[Chromium], Any], timeout: float = 10.0) -> Any:
         """Wait until something is true of the page."""
-        gone = (StaleElementReferenceException, NoSuchElementException)
-        waiting = WebDriverWait(self.driver, timeout, 0.1, ignored_exceptions=gone)
-        return waiting.until(lambda _: condition(self))
+
+        def holds(_: object) -> Any:
+            try:
+                return condition(self)
+            except (StaleElementReferenceException, NoSuchElementException):
+                return None
+            except WebDriverException as error:
+                # How ChromeDriver says that the page has gone while it looked.
+                if "does not belong to the document" not in (error.msg or ""):
+                    raise
+                return None
+
+        return WebDriverWait(self.driver, timeout, 0.1).until(holds)
 
     def reads(self, text: str) -> bool:
         """Whether that is to be read in the main part, or soon will be."""
