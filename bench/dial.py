@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["TIMEOUT", "Wire", "dial"]
 
-TIMEOUT = 120.0
+#: Seconds that a load waits for an answer: ten thousand topics are made before the first comes.
+TIMEOUT = 600.0
 
 
 class Wire(Protocol):
