@@ -24,13 +24,11 @@ def serve(channel: Channel) -> bool:
     open_ = takers.first(available if local is None else len(channel.subscriptions))
     if not open_:
         return False
-    if local is not None:
-        open_ = nearest(open_)  # the others are offered what is left in the next round
-    share = -(-available // len(open_))
     if local is None:
-        sent = _serve_all(channel, open_, share)
+        sent = _serve_all(channel, open_, -(-available // len(open_)))
     else:
-        sent = _serve_each(channel, open_, share, local)
+        near = nearest(open_)  # the others are offered what is left in the next round
+        sent = _serve_each(channel, near, -(-available // len(near)), local)
     if not sent:
         # Nothing came although there should be: what was counted is gone from the log.
         return False

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import attrs
 
 from nsqtx.broker.broker import Broker
@@ -14,6 +12,7 @@ from nsqtx.interfaces import StorageError
 from nsqtx.wire.frames import body_of
 from tests.support.brokers import consume, make_broker
 from tests.support.lists import ListLog, ListStore
+from tests.support.turns import ManualTurns
 
 
 @attrs.define(eq=False)
@@ -38,8 +37,8 @@ class Desk:
     def __init__(self, must_commit: bool = False) -> None:
         self.store = ListStore(must_commit=must_commit)
         self.broker: Broker = make_broker(self.store)
-        self.works: list[Callable[[], None]] = []
-        self.turn = Turn(self.broker, self.works.append)
+        self.turns = ManualTurns()
+        self.turn = Turn(self.broker, self.turns.at_turn_end)
         self.publishers = [RecordingPublisher() for _ in range(3)]
 
     def publish(self, *bodies: bytes, topic: str = "t") -> None:
@@ -47,9 +46,7 @@ class Desk:
             self.turn.publish(topic, body, publisher)
 
     def end(self) -> None:
-        works, self.works[:] = self.works[:], []
-        for work in works:
-            work()
+        self.turns.end()
 
     def log(self, topic: str = "t") -> ListLog:
         return self.store.logs[topic]
@@ -59,7 +56,7 @@ def test_one_batch_for_all_publishers() -> None:
     """What several publish in a turn is one batch of the log, in the order in which it came."""
     desk = Desk()
     desk.publish(b"a", b"bb", b"ccc")
-    assert len(desk.works) == 1
+    assert len(desk.turns.works) == 1
     assert not desk.broker.topics
     desk.end()
     (batch,) = desk.log().batches

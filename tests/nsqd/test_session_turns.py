@@ -11,6 +11,7 @@ from nsqtx.interfaces import StorageError
 from nsqtx.nsqd.session import Session
 from nsqtx.wire.frames import body_of
 from tests.nsqd.test_session import OK, Desk, RecordingConnection, frame, sized
+from tests.support.turns import ManualTurns
 
 A = b"PUB t\n" + sized(b"a")
 B = b"PUB t\n" + sized(b"b")
@@ -21,13 +22,11 @@ class TurningDesk(Desk):
 
     def __init__(self, must_commit: bool = False) -> None:
         super().__init__(must_commit)
-        self.works: list[Callable[[], None]] = []
-        self.node.turn = Turn(self.broker, self.works.append)
+        self.turns = ManualTurns()
+        self.node.turn = Turn(self.broker, self.turns.at_turn_end)
 
     def end(self) -> None:
-        works, self.works[:] = self.works[:], []
-        for work in works:
-            work()
+        self.turns.end()
 
     def publisher(self) -> tuple[Session, RecordingConnection]:
         """One that has published before, so that its next PUB is known by its line."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from struct import pack
 from typing import Any
 
@@ -14,6 +13,7 @@ from tests.support.http import Response, fetch
 from tests.support.lists import ListLog, ListStore
 from tests.support.node import FakeNode
 from tests.support.subscribers import RecordingSubscriber
+from tests.support.turns import ManualTurns
 
 __all__ = ["PRODUCER", "Consumer", "Nsqd", "RefusingStore", "TurningNsqd", "binary", "token"]
 
@@ -106,12 +106,10 @@ class TurningNsqd(Nsqd):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
-        self._works: list[Callable[[], None]] = []
-        self.node.turn = Turn(self.node.broker, self._works.append)
+        self._turns = ManualTurns()
+        self.node.turn = Turn(self.node.broker, self._turns.at_turn_end)
         self.site = NsqdApi(self.node).site()  # type: ignore[arg-type]
 
     def end_turn(self) -> None:
         """Do what was put off."""
-        works, self._works[:] = self._works[:], []
-        for work in works:
-            work()
+        self._turns.end()
