@@ -178,7 +178,7 @@ class Session:
     def refused(self, error: Exception) -> None:
         """See `nsqtx.broker.turn.Publisher`."""
         self.put_off -= 1
-        if self.gone:
+        if self.closed:
             return
         if isinstance(error, (BrokerError, StorageError)):
             self.fail(refused("PUB", error))

@@ -224,3 +224,16 @@ def test_a_publisher_that_consumes() -> None:
         assert OK in connection.data
     assert session.subscription.finish_count == 3
     assert desk.broker.topics["t"].channels["c"].depth == 0
+
+
+def test_one_refusal_ends_all() -> None:
+    """Of two messages of one client in a turn that are refused, the first one's error is the last
+    thing that it hears."""
+    desk = TurningDesk()
+    session, connection = desk.publisher()
+    desk.log("t").refuse = "no space left"
+    session.receive(B)
+    session.receive(B)
+    desk.end()
+    assert connection.data == [frame(1, b"E_PUB_FAILED PUB failed no space left")]
+    assert connection.closed
