@@ -17,7 +17,7 @@ from bench.run import main
 RATIOS = {
     "MPUB 200": 16.0,
     "SUB RDY 2500": 16.0,
-    "PUB awaiting OK, 16 connections": 2.5,
+    "PUB awaiting OK, 16 connections": 8.0,
     "HTTP /pub, 16 connections": 10.0,
 }
 
