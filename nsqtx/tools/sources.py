@@ -135,7 +135,7 @@ def make_reader(
 def first_failure(addresses: Sequence[str], failed: Callable[[str], None]) -> OnEvent:
     """For `make_reader`: a nsqd that was named and is not there from the start is an error.
 
-    Later it may come and go.
+    Later it may come and go. ``failed`` is told once of each.
     """
     waiting = set(addresses)
 
@@ -143,6 +143,7 @@ def first_failure(addresses: Sequence[str], failed: Callable[[str], None]) -> On
         if isinstance(event, Connected):
             waiting.discard(event.address)
         elif isinstance(event, ConnectFailed) and event.address in waiting:
+            waiting.discard(event.address)
             failed(f"{event.address}: {event.reason}")
 
     return told

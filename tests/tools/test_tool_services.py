@@ -121,10 +121,11 @@ def test_nsq_to_nsq_keeps_what_its_destination_does_not_take(cluster: Cluster) -
 
 
 def test_a_source_that_is_not_there_from_the_start_ends_it(cluster: Cluster) -> None:
-    """Later it may go and come back."""
+    """Once, however often it is tried again. Later it may go and come back."""
     cluster.source.stop()
     service = forwarding(cluster)
     cluster.run(service)
+    cluster.reactor.advance(60)
     (why,) = cluster.end.said
     assert why.startswith("127.0.0.1:4150: ")
     cluster.stop(service)
