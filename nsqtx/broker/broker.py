@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
 import attrs
@@ -18,6 +19,8 @@ __all__ = ["Broker", "Settings"]
 
 #: A checkpoint that took t seconds is not written again before this many times t have passed.
 CHECKPOINT_REST = 20
+#: So many topics are looked after in one go. A checkpoint takes 0.1 ms.
+TOPICS_AT_ONCE = 64
 
 
 @attrs.define
@@ -61,6 +64,8 @@ class Broker:
     #: Topics whose logs want to be ticked.
     _unsettled: dict[Topic, None] = attrs.Factory(dict)
     _rests: dict[Topic, float] = attrs.Factory(dict)
+    #: Topics that are still to be looked after in this round.
+    _round: deque[Topic] = attrs.Factory(deque)
 
     def now(self) -> int:
         """The time in nanoseconds since the epoch."""
@@ -178,16 +183,28 @@ class Broker:
             elif channel.dead_letters:
                 bury(self, channel)
 
-    def tick(self) -> None:
-        """Write checkpoints that are no longer true, and let logs do theirs; once a second."""
+    def tick(self) -> bool:
+        """Write checkpoints that are no longer true, and let logs do theirs; once a second.
+
+        True: these were not all, call it again as soon as connections have had their turn.
+        """
+        waiting = self._round
+        if not waiting:
+            waiting.extend(self._dirty)
+            waiting.extend(topic for topic in self._unsettled if topic not in self._dirty)
         now = self.seconds()
-        for topic in list(self._dirty):
-            if self._rests.get(topic, 0.0) <= now:
-                self._rests.pop(topic, None)
-                self.checkpoint(topic)
-        for topic in list(self._unsettled):
-            if topic.log is None or not self._tick_log(topic.log, topic.name):
-                self._unsettled.pop(topic, None)
+        for _ in range(min(TOPICS_AT_ONCE, len(waiting))):
+            self._look_after(waiting.popleft(), now)
+        return bool(waiting)
+
+    def _look_after(self, topic: Topic, now: float) -> None:
+        if topic in self._dirty and self._rests.get(topic, 0.0) <= now:
+            self._rests.pop(topic, None)
+            self.checkpoint(topic)
+        if topic in self._unsettled and (
+            topic.log is None or not self._tick_log(topic.log, topic.name)
+        ):
+            self._unsettled.pop(topic, None)
 
     def _tick_log(self, log: ITopicLog, name: str) -> bool:
         try:
@@ -215,5 +232,6 @@ class Broker:
             except StorageError as error:
                 failures.append(f"topic {topic.name}: {error}")
         self._dirty.clear()
+        self._round.clear()
         self._busy.clear()
         return failures

@@ -7,10 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred, inlineCallbacks, succeed
-from twisted.internet.task import LoopingCall
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from nsqtx.broker.broker import Broker, Settings
 from nsqtx.broker.channel import Channel
@@ -29,6 +27,7 @@ from nsqtx.nsqd.metadata_file import MetadataFile
 from nsqtx.nsqd.node import Node
 from nsqtx.nsqd.options import CHANGEABLE, NsqdOptions, implied_tls_required
 from nsqtx.nsqd.protocol import NsqdFactory
+from nsqtx.nsqd.rounds import Rounds
 from nsqtx.nsqd.statsd import StatsdLines
 from nsqtx.nsqd.statsd_push import StatsdPusher, statsd_place
 from nsqtx.ports import Ports
@@ -42,7 +41,6 @@ from nsqtx.tls import ServerTls, TlsError, TlsSettings
 from nsqtx.version import NSQ_VERSION, RUNTIME
 from nsqtx.web.api import TlsRequired
 from nsqtx.web.https import HttpsFactory
-from nsqtx.web.lag import ReactorLag
 from nsqtx.web.site import ApiSite
 from nsqtx.wire.codecs import SNAPPY_AVAILABLE
 
@@ -50,10 +48,6 @@ __all__ = ["NsqdService"]
 
 log = Logger(namespace="nsqd")
 
-#: How often deadlines and due times are looked at (seconds): the accuracy that NSQ promises.
-SCAN_INTERVAL = 0.1
-#: How often checkpoints are written (seconds): what a crash may deliver again.
-TICK_INTERVAL = 1.0
 #: How long clients get to take what is under way when nsqd stops (seconds).
 STOP_PATIENCE = 2.0
 NANO = 1e9
@@ -100,7 +94,7 @@ class NsqdService(SteeredService):
         self._ports = Ports(reactor, self._machine.descriptors, spare)
         self._lookups: Lookups | None = None
         self._drain: Drain | None = None
-        self._loops: list[LoopingCall | ReactorLag] = []
+        self._rounds = Rounds(self._broker, self._store, reactor)
         self._metadata = MetadataFile(self._store, self._broker, self._lock.path, reactor)
         self._loaded = False
         self._stopping = False
@@ -190,13 +184,8 @@ class NsqdService(SteeredService):
         self.node.set_lookupds = self._lookups.set_addresses
         self._lookups.set_addresses(options.lookupd_tcp_address)
         self._ports.announce()
-        for interval, run in ((SCAN_INTERVAL, self._broker.scan), (TICK_INTERVAL, self._tick)):
-            loop = LoopingCall(self._guarded, run)
-            loop.clock = self.reactor
-            loop.start(interval, now=False).addErrback(self._broken)
-            self._loops.append(loop)
+        self._rounds.start()
         self.node.lag.start()
-        self._loops.append(self.node.lag)
         if options.statsd_address:
             self._start_statsd()
 
@@ -279,22 +268,6 @@ class NsqdService(SteeredService):
         except (MetadataError, StorageError) as error:
             raise StartError(f"failed to load metadata - {error}") from None
 
-    # Time.
-
-    def _guarded(self, run: Callable[[], None]) -> None:
-        """A bug in one round must not end all rounds."""
-        try:
-            run()
-        except Exception:  # noqa: BLE001
-            log.failure("periodic work")
-
-    def _broken(self, failure: Failure) -> None:
-        log.failure("periodic work ended", failure)
-
-    def _tick(self) -> None:
-        self._broker.tick()
-        self._store.tick()
-
     # What an operator asks for (`SteeredService`).
 
     def change(self, name: str, value: Any) -> None:
@@ -371,9 +344,8 @@ class NsqdService(SteeredService):
     def _let_go(self) -> None:
         """Everything but the network; also of a start that failed half-way."""
         self._ports.drop()
-        for loop in self._loops:
-            loop.stop()
-        self._loops = []
+        self._rounds.stop()
+        self.node.lag.stop()
         self._metadata.cancel()
         # What was not loaded must not be written: neither an empty list of topics over nsqd.dat,
         # nor the mark of a clean stop over a crash that nobody has recovered from yet.

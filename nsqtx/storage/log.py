@@ -25,7 +25,7 @@ from nsqtx.storage.layout import ROOT, encode_topic
 from nsqtx.storage.reader import LogReader
 from nsqtx.storage.segments import Segments
 from nsqtx.storage.slots import Slots
-from nsqtx.storage.syncs import SyncJob, Syncs, sync_file
+from nsqtx.storage.syncs import SyncJob, SyncLine, Syncs, sync_file
 from nsqtx.storage.unwritten import Unwritten
 from nsqtx.storage.volume import Volume
 from nsqtx.storage.writer import STEP, LogWriter
@@ -50,7 +50,13 @@ class TopicLog:
     must_commit: bool
 
     def __init__(
-        self, volume: Volume, handles: Handles, topic: str, clean: bool, high_water: int
+        self,
+        volume: Volume,
+        handles: Handles,
+        line: SyncLine,
+        topic: str,
+        clean: bool,
+        high_water: int,
     ) -> None:
         settings = volume.settings
         durability = settings.topic_durability.get(topic, settings.durability)
@@ -71,7 +77,7 @@ class TopicLog:
         self._unwritten = Unwritten(settings.mem_queue_size)
         self._unwritten_since = 0.0
         self._reader = LogReader(self._segments, self._unwritten)
-        self._syncs = Syncs(volume.in_thread)
+        self._syncs = Syncs(line)
         self._open(clean, high_water)
         self._synced_end = self.end
 
@@ -169,8 +175,8 @@ class TopicLog:
         """A write was good, and at this durability that is enough."""
         if self._volume.health is not None or self._volume.full:
             self._volume.succeeded()
-        if self._writer.writes >= self._sync_every and self._syncs.job is None:
-            self._syncs.start(self)
+        if self._writer.writes >= self._sync_every:
+            self._syncs.want(self)
 
     # Syncing.
 
@@ -299,10 +305,10 @@ class TopicLog:
                 self._write_behind()
         finally:
             since = self._writer.dirty_since
-            if since is not None and self._syncs.job is None and self._is_over(since, now):
-                self._syncs.start(self)
+            if since is not None and self._is_over(since, now):
+                self._syncs.want(self)
         return (
-            self._syncs.job is not None
+            self._syncs.wanted
             or self._writer.dirty_since is not None
             or bool(self._unwritten.batches)
             or self._segments.burying
@@ -368,4 +374,4 @@ class TopicLog:
     def _let_go(self, error: StorageError | None) -> None:
         self.closed = True
         self._segments.close()
-        self._syncs.finish_now(error)
+        self._syncs.close(error)

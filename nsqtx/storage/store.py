@@ -13,6 +13,7 @@ from nsqtx.storage.handles import Handles
 from nsqtx.storage.layout import ROOT, decode_topic, encode_topic
 from nsqtx.storage.log import TopicLog
 from nsqtx.storage.metadata import write_metadata
+from nsqtx.storage.syncs import SyncLine
 from nsqtx.storage.volume import Counters, InThread, Settings, Volume
 
 __all__ = ["Store"]
@@ -48,6 +49,7 @@ class Store:
         #: The disk below, for those who keep other files in the data path.
         self.volume = Volume(files, root, settings, in_thread, now, report, random)
         self._handles = Handles(files, settings.open_files)
+        self._line = SyncLine(in_thread)
         self._logs: dict[str, TopicLog] = {}
         self._clean = False
         self._high_water = 0
@@ -119,7 +121,9 @@ class Store:
         """
         log = self._logs.get(topic)
         if log is None or log.closed:
-            log = TopicLog(self.volume, self._handles, topic, self._clean, self._high_water)
+            log = TopicLog(
+                self.volume, self._handles, self._line, topic, self._clean, self._high_water
+            )
             self._logs[topic] = log
         return log
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Protocol
@@ -14,9 +15,12 @@ from nsqtx.interfaces import IFiles, StorageError
 from nsqtx.storage.segment import Segment
 from nsqtx.storage.volume import InThread
 
-__all__ = ["SyncJob", "Syncing", "Syncs", "sync_file"]
+__all__ = ["SyncJob", "SyncLine", "Syncing", "Syncs", "sync_file"]
 
 _Done = Callable[[StorageError | None], None]
+#: How many syncs of a data path may be under way. There are ten threads; a few more jobs, and none
+#: of them waits for the reactor.
+_WIDTH = 16
 
 
 def sync_file(files: IFiles, path: str) -> None:
@@ -79,6 +83,47 @@ class Syncing(Protocol):
         """
 
 
+#: A job, and what is done after it, on the reactor's thread, with what the job raised.
+SyncTurn = tuple[SyncJob, Callable[[BaseException | None], None]]
+
+
+class SyncLine:
+    """Whose turn it is: of all logs of a data path, a few are synced at a time.
+
+    A sync keeps its segments open, and holds a thread that others want, too. With ten thousand
+    topics in use there are as many to sync at the same second.
+    """
+
+    def __init__(self, in_thread: InThread) -> None:
+        self._in_thread = in_thread
+        self._running = 0
+        self._waiting: deque[Callable[[], SyncTurn | None]] = deque()
+
+    def enter(self, begin: Callable[[], SyncTurn | None]) -> None:
+        """Call ``begin`` when there is room: the job, and what is done after it.
+
+        None: it is not needed any more.
+        """
+        self._waiting.append(begin)
+        self._fill()
+
+    def _fill(self) -> None:
+        while self._waiting and self._running < _WIDTH:
+            turn = self._waiting.popleft()()
+            if turn is not None:
+                self._running += 1
+                self._in_thread(turn[0], partial(self._finish, turn[1]))
+
+    def _finish(
+        self, done: Callable[[BaseException | None], None], failure: BaseException | None
+    ) -> None:
+        self._running -= 1
+        try:
+            done(failure)
+        finally:
+            self._fill()
+
+
 class Syncs:
     """At most one sync at a time; who comes meanwhile is served by the next one.
 
@@ -86,28 +131,38 @@ class Syncs:
     freed at once.
     """
 
-    def __init__(self, in_thread: InThread) -> None:
-        self._in_thread = in_thread
+    def __init__(self, line: SyncLine) -> None:
+        self._line = line
         self._group: list[_Done] = []
         self._waiting: list[_Done] = []
+        self._closed = False
+        #: One is under way, or will be.
+        self.wanted = False
         #: The sync that is under way.
         self.job: SyncJob | None = None
 
     def commit(self, log: Syncing, done: _Done) -> None:
         """Call ``done`` after a sync of everything that was written until now."""
         self._waiting.append(done)
-        if self.job is None:
-            self.start(log)
+        self.want(log)
 
-    def start(self, log: Syncing) -> None:
-        """Begin a sync; there must be none."""
+    def want(self, log: Syncing) -> None:
+        """Sync as soon as there is room in the line, unless that is so already."""
+        if not self.wanted:
+            self.wanted = True
+            self._line.enter(partial(self._begin, log))
+
+    def _begin(self, log: Syncing) -> SyncTurn | None:
+        if self._closed:
+            return None
         self._group, self._waiting = self._waiting, []
         self.job = log.begin_sync()
-        self._in_thread(self.job, partial(self._finish, log))
+        return self.job, partial(self._finish, log)
 
     def _finish(self, log: Syncing, failure: BaseException | None) -> None:
         job, self.job = self.job, None
         assert job is not None
+        self.wanted = False
         error = log.end_sync(job, failure)
         group, self._group = self._group, []
         if error is not None:
@@ -116,11 +171,12 @@ class Syncs:
         try:
             _call(group, error)
         finally:
-            if self._waiting and self.job is None:
-                self.start(log)
+            if self._waiting:
+                self.want(log)
 
-    def finish_now(self, error: StorageError | None) -> None:
+    def close(self, error: StorageError | None) -> None:
         """All was synced, or not, in another way: answer everyone, the running group first."""
+        self._closed = True
         group = self._group + self._waiting
         self._group, self._waiting = [], []
         _call(group, error)

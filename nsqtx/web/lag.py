@@ -34,8 +34,9 @@ class ReactorLag:
         self._loop.start(INTERVAL, now=False)
 
     def stop(self) -> None:
-        """Look no more."""
-        self._loop.stop()
+        """Look no more; harmless when it has not begun."""
+        if self._loop.running:
+            self._loop.stop()
 
     def _look(self) -> None:
         now = self._clock.seconds()

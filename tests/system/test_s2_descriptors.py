@@ -17,6 +17,7 @@ from tests.support.wireclient import ClosedByPeer, WireClient
 
 LIMIT = 96
 TOPICS = 60
+few = partial(run_in_process, before=["sh", "-c", f'ulimit -n {LIMIT}; exec "$@"', "sh"])
 
 
 def serves(daemon: Daemon) -> bool:
@@ -35,7 +36,6 @@ def test_s2_more_connections_than_descriptors(tmp_path: Path) -> None:
 
     the log says once what is wrong, and new ones are served when others have gone.
     """
-    few = partial(run_in_process, before=["sh", "-c", f'ulimit -n {LIMIT}; exec "$@"', "sh"])
     sent: dict[str, list[bytes]] = {f"t{number}": [] for number in range(TOPICS)}
     with (
         ExitStack() as stack,
@@ -67,3 +67,18 @@ def test_s2_more_connections_than_descriptors(tmp_path: Path) -> None:
             with WireClient(daemon.tcp) as client:
                 client.subscribe(topic, "c", ready=10)
                 assert [each.body for each in client.read_messages(len(bodies))] == bodies
+
+
+@pytest.mark.timeout(120)
+def test_more_topics_than_descriptors(tmp_path: Path) -> None:
+    """All of them are published to at the same moment, and each wants a sync."""
+    topics = 5 * LIMIT
+    with (
+        Daemon(tmp_path, "--durability=fsync", launch=few) as daemon,
+        WireClient(daemon.tcp, timeout=30) as client,
+    ):
+        for _ in range(3):
+            client.send(b"".join(b"PUB t%d\n\0\0\0\1x" % number for number in range(topics)))
+            for _ in range(topics):
+                client.expect()
+        assert daemon.complaints == []
