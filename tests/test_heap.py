@@ -49,6 +49,25 @@ def test_young_garbage_is_collected() -> None:
     assert clock.getDelayedCalls() == []
 
 
+def test_old_garbage_is_collected() -> None:
+    """What was used when young garbage was looked for is found later, within the hour."""
+    clock = Clock()
+    heap = Heap(clock)
+    heap.settle()
+    for minutes in (10, 60):
+        cycle = Cycle()
+        found = ref(cycle)
+        for _ in range(minutes - 1):
+            clock.advance(INTERVAL)
+        del cycle
+        clock.advance(INTERVAL)
+        assert found() is None
+        heap.stop()
+        heap = Heap(clock)
+        heap.settle()
+    heap.stop()
+
+
 def test_what_was_there_is_not_looked_at() -> None:
     """A daemon's own modules and options are left out of every collection."""
     heap = Heap(Clock())
@@ -61,7 +80,7 @@ def test_what_was_there_is_not_looked_at() -> None:
 _FAULTS = """
 import os, resource
 from nsqtx.heap import keep_blocks
-kept = keep_blocks(os.environ)
+kept = keep_blocks(os.environ) is not None
 blocks = [b"x" * (1 << 20) for _ in range(20)]
 del blocks
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -89,3 +108,34 @@ def test_freed_blocks_are_used_again() -> None:
     assert kept == "True"
     assert count < 1_000
     assert faults(MALLOC_TRIM_THRESHOLD_="131072")[0] == "False"
+
+
+_SIZES = """
+import gc, os
+from twisted.internet.task import Clock
+from nsqtx.heap import INTERVAL, Heap
+
+def size():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") >> 20
+
+clock = Clock()
+Heap(clock).settle()
+before = size()
+blocks = [b"x" * 100_000 for _ in range(1000)]
+some = blocks[::100]
+del blocks
+then = size()
+clock.advance(INTERVAL)
+print(then - before, size() - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="it is glibc that is told")
+def test_freed_blocks_go_back_within_a_minute() -> None:
+    """All that is free, wherever it is."""
+    command = [sys.executable, "-c", _SIZES]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    then, later = map(int, done.stdout.split())
+    assert then > 80
+    assert later < 10
