@@ -18,7 +18,8 @@ range
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import attrs
@@ -34,6 +35,7 @@ __all__ = [
     "ITopicLog",
     "ITurns",
     "Pending",
+    "PendingMessages",
     "StorageError",
     "TopicState",
 ]
@@ -63,12 +65,55 @@ class Pending(NamedTuple):
     """One message that a channel has taken but not finished.
 
     ``attempts`` is how often it was delivered so far; ``due`` as in `Batch`, 0 when it may be
-    delivered at once. A tuple, because a channel may have a million of them to save.
+    delivered at once.
     """
 
     position: int
     attempts: int
     due: int = 0
+
+
+def _column(code: str) -> Callable[[], array[int]]:
+    return lambda: array(code)
+
+
+@attrs.define
+class PendingMessages:
+    """Many `Pending`, in columns: a channel may have a million of them to save, in no time.
+
+    Columns are made of lists, and joined, at C speed. To go through it gives each `Pending`.
+    """
+
+    positions: array[int] = attrs.Factory(_column("Q"))
+    attempts: array[int] = attrs.Factory(_column("I"))
+    due: array[int] = attrs.Factory(_column("Q"))
+
+    @classmethod
+    def of(
+        cls, positions: list[int], attempts: list[int], due: list[int] | None = None
+    ) -> PendingMessages:
+        """Of columns of the same length; without ``due`` all of them may be delivered at once."""
+        times = array("Q", bytes(8 * len(positions))) if due is None else array("Q", due)
+        return cls(array("Q", positions), array("I", attempts), times)
+
+    def extend(self, more: PendingMessages) -> None:
+        """Add these at the end."""
+        self.positions += more.positions
+        self.attempts += more.attempts
+        self.due += more.due
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def __iter__(self) -> Iterator[Pending]:
+        return map(Pending, self.positions, self.attempts, self.due)
+
+
+def _in_columns(messages: Iterable[Pending]) -> PendingMessages:
+    if isinstance(messages, PendingMessages):
+        return messages
+    each = list(messages)
+    return PendingMessages.of([m[0] for m in each], [m[1] for m in each], [m[2] for m in each])
 
 
 @attrs.frozen
@@ -84,7 +129,7 @@ class ChannelState:
     paused: bool
     ready: int
     ranges: list[tuple[int, int]]
-    pending: list[Pending]
+    pending: PendingMessages = attrs.field(converter=_in_columns)
     max_attempts: int | None = None
     dead_letter_topic: str = ""
 

@@ -19,6 +19,8 @@ __all__ = ["Broker", "Settings"]
 
 #: A checkpoint that took t seconds is not written again before this many times t have passed.
 CHECKPOINT_REST = 20
+#: So many messages time out, or are due, in one go. Each takes some 3 us.
+MESSAGES_AT_ONCE = 2000
 #: So many topics are looked after in one go. A checkpoint takes 0.1 ms.
 TOPICS_AT_ONCE = 64
 
@@ -64,8 +66,9 @@ class Broker:
     #: Topics whose logs want to be ticked.
     _unsettled: dict[Topic, None] = attrs.Factory(dict)
     _rests: dict[Topic, float] = attrs.Factory(dict)
-    #: Topics that are still to be looked after in this round.
-    _round: deque[Topic] = attrs.Factory(deque)
+    #: Channels and topics that are still to be looked after in this round.
+    _scanning: deque[Channel] = attrs.Factory(deque)
+    _ticking: deque[Topic] = attrs.Factory(deque)
 
     def now(self) -> int:
         """The time in nanoseconds since the epoch."""
@@ -174,21 +177,36 @@ class Broker:
             self._rests[topic] = began + CHECKPOINT_REST * took
         return True
 
-    def scan(self) -> None:
-        """Look after deadlines and due times; call it every 100 ms or so."""
+    def scan(self) -> bool:
+        """Look after deadlines and due times; call it every 100 ms or so.
+
+        True: there are more, call it again as soon as connections have had their turn.
+        """
+        waiting = self._scanning
+        if not waiting:
+            waiting.extend(self._busy)
         now = self.now()
-        for channel in list(self._busy):
-            if not channel.scan(now):
+        left = MESSAGES_AT_ONCE
+        while waiting and left > 0:
+            channel = waiting.popleft()
+            if channel not in self._busy:
+                continue  # it was deleted
+            count = channel.scan(now, left)
+            if count == left:
+                waiting.appendleft(channel)  # there may be more of it
+            left -= 1 + count
+            if not channel.waits:
                 self._busy.pop(channel, None)
             elif channel.dead_letters:
                 bury(self, channel)
+        return bool(waiting)
 
     def tick(self) -> bool:
         """Write checkpoints that are no longer true, and let logs do theirs; once a second.
 
         True: these were not all, call it again as soon as connections have had their turn.
         """
-        waiting = self._round
+        waiting = self._ticking
         if not waiting:
             waiting.extend(self._dirty)
             waiting.extend(topic for topic in self._unsettled if topic not in self._dirty)
@@ -232,6 +250,7 @@ class Broker:
             except StorageError as error:
                 failures.append(f"topic {topic.name}: {error}")
         self._dirty.clear()
-        self._round.clear()
+        self._ticking.clear()
+        self._scanning.clear()
         self._busy.clear()
         return failures

@@ -16,9 +16,9 @@ from nsqtx.broker.serving import serve
 from nsqtx.broker.subscription import Subscription
 from nsqtx.broker.takers import Takers
 from nsqtx.histogram import Histogram
-from nsqtx.interfaces import ChannelState, ISubscriber, Pending
+from nsqtx.interfaces import ChannelState, ISubscriber, PendingMessages
 from nsqtx.wire.frames import attempts_of, id_of, timestamp_of
-from nsqtx.wire.guid import position_of
+from nsqtx.wire.guid import position_of, positions_of
 from nsqtx.wire.names import is_ephemeral
 
 __all__ = ["LATENCY_BOUNDS", "Channel"]
@@ -241,19 +241,29 @@ class Channel:
 
     # Time.
 
-    def scan(self, now: int) -> bool:
-        """Take back what has timed out, let go what is due. False: nothing is left to wait for."""
+    def scan(self, now: int, limit: int) -> int:
+        """Take back what has timed out, let go what is due: how many, ``limit`` at most."""
         self.sample_at = 1
+        left = limit
         for owner in self.owners():
-            for frame in owner.expire(now):
-                self.timeout_count += 1
+            frames = owner.expire(now, left)
+            for frame in frames:
                 self._queue((attempts_of(frame) - 1) & 0xFFFF).put(frame)
-                self.changed()
+            self.timeout_count += len(frames)
+            left -= len(frames)
         self.departed = [owner for owner in self.departed if owner.in_flight]
-        for _, position, attempts, record in self.deferred.take_due(now):
+        due = self.deferred.take_due(now, left)
+        for _, position, attempts, record in due:
             self.put_again(position, attempts, record)
+        left -= len(due)
+        if left < limit:
             self.changed()
         self.pump()
+        return limit - left
+
+    @property
+    def waits(self) -> bool:
+        """Something is to be done by the clock, now or later."""
         waiting = self.deferred or self.dead_letters or self.read_failure is not None
         return bool(waiting) or any(owner.in_flight for owner in self.owners())
 
@@ -327,15 +337,14 @@ class Channel:
 
     def state(self) -> ChannelState:
         """This channel as its topic's checkpoint keeps it."""
-        pending = [
-            Pending(position_of(id), attempts_of(record), 0)
-            for owner in self.owners()
-            for id, (record, _) in owner.in_flight.items()
-        ]
-        pending += self.requeued.pending()
-        pending += self.deferred.pending()
+        pending = PendingMessages()
+        for owner in self.owners():
+            held = owner.in_flight
+            attempts = [attempts_of(record) for record, _ in held.values()]
+            pending.extend(PendingMessages.of(positions_of(held), attempts))
         letters = self.dead_letters
-        pending += letters.pending()
+        for part in (self.requeued, self.deferred, letters):
+            pending.extend(part.pending())
         return ChannelState(
             self.name,
             self.paused,

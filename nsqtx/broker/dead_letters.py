@@ -12,17 +12,14 @@ The dead-letter topic is an ordinary topic. Its batches say which channel they c
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
 import attrs
 
 from nsqtx.broker.errors import BrokerError, DeadLetterLoop
-from nsqtx.broker.returned import RequeuedMessages
-from nsqtx.interfaces import Pending, StorageError
-from nsqtx.wire.frames import attempts_of, id_of
-from nsqtx.wire.guid import position_of
+from nsqtx.broker.returned import RequeuedMessages, pending_frames
+from nsqtx.interfaces import PendingMessages, StorageError
 from nsqtx.wire.names import EPHEMERAL, MAX_NAME_LENGTH, is_ephemeral
 
 if TYPE_CHECKING:
@@ -98,11 +95,11 @@ class DeadLetters:
         # A consumer that only listens for a while must not leave a topic behind.
         return 0 if is_ephemeral(self.default_topic) else self.default_attempts
 
-    def pending(self) -> Iterator[Pending]:
+    def pending(self) -> PendingMessages:
         """All of them, for the checkpoint."""
-        yield from self.waiting.pending()
-        for frame in self.moving:
-            yield Pending(position_of(id_of(frame)), (attempts_of(frame) - 1) & 0xFFFF, 0)
+        found = self.waiting.pending()
+        found.extend(pending_frames(self.moving))
+        return found
 
     def clear(self) -> None:
         """Forget all of them."""

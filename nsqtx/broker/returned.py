@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection
 from itertools import islice
 
 import attrs
 
-from nsqtx.interfaces import ITopicLog, Pending
+from nsqtx.interfaces import ITopicLog, PendingMessages
 from nsqtx.wire.frames import attempts_of, id_of, with_attempts
-from nsqtx.wire.guid import position_of
+from nsqtx.wire.guid import position_of, positions_of
 
-__all__ = ["DeferredMessages", "Delayed", "RequeuedMessages", "next_frame"]
+__all__ = ["DeferredMessages", "Delayed", "RequeuedMessages", "next_frame", "pending_frames"]
 
 #: Due time (ns, 0: at once), position, attempts so far, and the record unless it is in the log.
 Delayed = tuple[int, int, int, bytes | None]
@@ -31,6 +31,13 @@ REQUEUED_BYTES = 32 * 1024 * 1024
 def next_frame(record: bytes) -> bytes:
     """The record as its next delivery has it: one attempt more."""
     return with_attempts(record, attempts_of(record) + 1)
+
+
+def pending_frames(frames: Collection[bytes]) -> PendingMessages:
+    """Frames that are ready to send, for the checkpoint."""
+    return PendingMessages.of(
+        positions_of(map(id_of, frames)), [(attempts_of(each) - 1) & 0xFFFF for each in frames]
+    )
 
 
 @attrs.define(eq=False)
@@ -115,12 +122,14 @@ class RequeuedMessages:
         self.clear()
         return entries
 
-    def pending(self) -> Iterator[Pending]:
+    def pending(self) -> PendingMessages:
         """All of them, for the checkpoint."""
-        for frame in self._frames:
-            yield Pending(position_of(id_of(frame)), (attempts_of(frame) - 1) & 0xFFFF, 0)
-        for position, attempts in self._spilled:
-            yield Pending(position, attempts, 0)
+        found = pending_frames(self._frames)
+        spilled = self._spilled
+        found.extend(
+            PendingMessages.of([each[0] for each in spilled], [each[1] for each in spilled])
+        )
+        return found
 
     def clear(self) -> None:
         """Forget everything."""
@@ -145,11 +154,11 @@ class DeferredMessages:
         """Add one that was delivered ``attempts`` times and is due at ``due`` (ns)."""
         heapq.heappush(self._heap, (due, position, attempts, record))
 
-    def take_due(self, now: int) -> list[Delayed]:
+    def take_due(self, now: int, limit: int) -> list[Delayed]:
         """Take those that are due, the longest due first."""
         heap = self._heap
-        due = []
-        while heap and heap[0][0] <= now:
+        due: list[Delayed] = []
+        while heap and heap[0][0] <= now and len(due) < limit:
             due.append(heapq.heappop(heap))
         return due
 
@@ -177,10 +186,12 @@ class DeferredMessages:
                     heapq.heappush(candidates, (heap[below], below))
         return found
 
-    def pending(self) -> Iterator[Pending]:
+    def pending(self) -> PendingMessages:
         """All of them, for the checkpoint."""
-        for due, position, attempts, _ in self._heap:
-            yield Pending(position, attempts, due)
+        heap = self._heap
+        return PendingMessages.of(
+            [each[1] for each in heap], [each[2] for each in heap], [each[0] for each in heap]
+        )
 
     def clear(self) -> None:
         """Forget everything."""

@@ -231,26 +231,26 @@ class Subscription:
                 clamped[id] = max(deadline, clamped.get(id, 0))
         return [(record, stamp.deadline or clamped[id]) for id, (record, stamp) in found]
 
-    def expire(self, now: int) -> list[bytes]:
+    def expire(self, now: int, limit: int) -> list[bytes]:
         """Take what has timed out; the frames for the next delivery, oldest first."""
         in_flight = self.in_flight
         due: list[bytes] = []
         for id, (_, stamp) in in_flight.items():
-            if stamp.deadline > now:
+            if stamp.deadline > now or len(due) >= limit:
                 break
             if stamp.deadline:
                 due.append(id)
         if self._clamped and self._clamped[0][0] <= now:
-            due += self._take_clamped(now)
+            due += self._take_clamped(now, limit - len(due))
         if due:
             self.channel.takers.add(self)
         return [next_frame(in_flight.pop(id)[0]) for id in due]
 
-    def _take_clamped(self, now: int) -> list[bytes]:
+    def _take_clamped(self, now: int, limit: int) -> list[bytes]:
         """Ids on the heap that are due. An id touched twice is due at its later deadline."""
         self._drop_stale()
-        due = []
-        while self._clamped and self._clamped[0][0] <= now:
+        due: list[bytes] = []
+        while self._clamped and self._clamped[0][0] <= now and len(due) < limit:
             due.append(heapq.heappop(self._clamped)[1])
         return due
 

@@ -376,7 +376,7 @@ class Topic:
     def state(self, clean: bool = False) -> TopicState:
         """This topic as its checkpoint keeps it."""
         held = ChannelState(
-            "", False, len(self.held), self.held.unread(), list(self.held_deferred.pending())
+            "", False, len(self.held), self.held.unread(), self.held_deferred.pending()
         )
         channels = [c.state() for c in self.channels.values() if not c.ephemeral]
         return TopicState(self.end, self.paused, held, channels, clean)
@@ -402,5 +402,5 @@ class Topic:
             if part.ranges:
                 floor = min(floor, part.ranges[0][0])
             if part.pending:
-                floor = min(floor, min(part.pending)[0])
+                floor = min(floor, min(part.pending.positions))
         return floor

@@ -1,4 +1,4 @@
-"""What nsqd does by the clock for its topics."""
+"""What nsqd does by the clock."""
 
 from __future__ import annotations
 
@@ -10,63 +10,52 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from nsqtx.broker.broker import Broker
-from nsqtx.storage.store import Store
-
 __all__ = ["Rounds"]
 
 log = Logger(namespace="nsqd")
 
-#: How often deadlines and due times are looked at (seconds): the accuracy that NSQ promises.
-SCAN_INTERVAL = 0.1
-#: How often checkpoints are written (seconds): what a crash may deliver again.
-TICK_INTERVAL = 1.0
-
 
 class Rounds:
-    """Looks after deadlines, checkpoints and logs, while connections are served in between."""
+    """Work that comes again and again, in pieces, with connections served between them.
 
-    def __init__(self, broker: Broker, store: Store, reactor: Any) -> None:
-        self._broker = broker
-        self._store = store
+    :param interval: seconds from the begin of a round to that of the next one, if it has ended.
+    :param work: does a piece; true: there is more of this round.
+    """
+
+    def __init__(self, reactor: Any, interval: float, work: Callable[[], bool | None]) -> None:
         self._reactor = reactor
-        self._loops: list[LoopingCall] = []
-        #: When the rest of a round comes.
+        self._interval = interval
+        self._work = work
+        self._loop = LoopingCall(self._begin)
+        self._loop.clock = reactor
+        #: When the rest of this round comes.
         self._rest: IDelayedCall | None = None
 
     def start(self) -> None:
-        """Begin."""
-        for interval, run in ((SCAN_INTERVAL, self._broker.scan), (TICK_INTERVAL, self._tick)):
-            loop = LoopingCall(self._guarded, run)
-            loop.clock = self._reactor
-            loop.start(interval, now=False).addErrback(self._broken)
-            self._loops.append(loop)
+        """The first round comes after an interval."""
+        self._loop.start(self._interval, now=False).addErrback(self._broken)
 
     def stop(self) -> None:
-        """Do no more."""
-        for loop in self._loops:
-            loop.stop()
-        self._loops = []
+        """Do no more; harmless when it has not begun."""
+        if self._loop.running:
+            self._loop.stop()
         if self._rest is not None:
             self._rest.cancel()
             self._rest = None
 
-    def _tick(self) -> None:
-        self._store.tick()
+    def _begin(self) -> None:
         if self._rest is None:
             self._go_on()
 
     def _go_on(self) -> None:
         self._rest = None
-        if self._broker.tick():
-            self._rest = self._reactor.callLater(0, self._guarded, self._go_on)
-
-    def _guarded(self, run: Callable[[], None]) -> None:
-        """A bug in one round must not end all rounds."""
         try:
-            run()
-        except Exception:  # noqa: BLE001
+            more = self._work()
+        except Exception:  # noqa: BLE001  # A bug in one round must not end all rounds.
             log.failure("periodic work")
+            return
+        if more:
+            self._rest = self._reactor.callLater(0, self._go_on)
 
     def _broken(self, failure: Failure) -> None:
         log.failure("periodic work ended", failure)

@@ -48,6 +48,10 @@ __all__ = ["NsqdService"]
 
 log = Logger(namespace="nsqd")
 
+#: How often deadlines and due times are looked at (seconds): the accuracy that NSQ promises.
+SCAN_INTERVAL = 0.1
+#: How often checkpoints are written (seconds): what a crash may deliver again.
+TICK_INTERVAL = 1.0
 #: How long clients get to take what is under way when nsqd stops (seconds).
 STOP_PATIENCE = 2.0
 NANO = 1e9
@@ -94,7 +98,11 @@ class NsqdService(SteeredService):
         self._ports = Ports(reactor, self._machine.descriptors, spare)
         self._lookups: Lookups | None = None
         self._drain: Drain | None = None
-        self._rounds = Rounds(self._broker, self._store, reactor)
+        self._rounds = [
+            Rounds(reactor, SCAN_INTERVAL, self._broker.scan),
+            Rounds(reactor, TICK_INTERVAL, self._broker.tick),
+            Rounds(reactor, TICK_INTERVAL, self._store.tick),
+        ]
         self._metadata = MetadataFile(self._store, self._broker, self._lock.path, reactor)
         self._loaded = False
         self._stopping = False
@@ -184,7 +192,8 @@ class NsqdService(SteeredService):
         self.node.set_lookupds = self._lookups.set_addresses
         self._lookups.set_addresses(options.lookupd_tcp_address)
         self._ports.announce()
-        self._rounds.start()
+        for rounds in self._rounds:
+            rounds.start()
         self.node.lag.start()
         if options.statsd_address:
             self._start_statsd()
@@ -344,7 +353,8 @@ class NsqdService(SteeredService):
     def _let_go(self) -> None:
         """Everything but the network; also of a start that failed half-way."""
         self._ports.drop()
-        self._rounds.stop()
+        for rounds in self._rounds:
+            rounds.stop()
         self.node.lag.stop()
         self._metadata.cancel()
         # What was not loaded must not be written: neither an empty list of topics over nsqd.dat,

@@ -36,7 +36,7 @@ from typing import Any
 
 import attrs
 
-from nsqtx.interfaces import ChannelState, Pending, TopicState
+from nsqtx.interfaces import ChannelState, PendingMessages, TopicState
 from nsqtx.storage.crc import crc32
 
 __all__ = ["CheckpointHeader", "decode_checkpoint", "encode_checkpoint", "parse_checkpoint"]
@@ -120,21 +120,18 @@ def decode_checkpoint(data: bytes) -> TopicState | None:
 def _encode_channel(channel: ChannelState, parts: list[bytes]) -> None:
     name = channel.name.encode()
     pending = channel.pending
-    positions = array("Q", [entry[0] for entry in pending])
-    attempts = array("I", [entry[1] for entry in pending])
-    due = array("Q", [entry[2] for entry in pending])
-    deferred = any(due)
+    deferred = any(pending.due)
     flags = _PAUSED * channel.paused | _DUE * deferred
     parts += (
         bytes((len(name),)),
         name,
         _CHANNEL.pack(flags, channel.ready, len(channel.ranges), len(pending)),
         _column("Q", chain.from_iterable(channel.ranges)),
-        _column("Q", positions),
-        _column("I", attempts),
+        _column("Q", pending.positions),
+        _column("I", pending.attempts),
     )
     if deferred:
-        parts.append(_column("Q", due))
+        parts.append(_column("Q", pending.due))
 
 
 def _decode_channel(reader: _Reader) -> ChannelState:
@@ -143,10 +140,10 @@ def _decode_channel(reader: _Reader) -> ChannelState:
     bounds = reader.column("Q", 2 * range_count)
     positions = reader.column("Q", pending_count)
     attempts = reader.column("I", pending_count)
-    if flags & _DUE:
-        pending = list(map(Pending, positions, attempts, reader.column("Q", pending_count)))
-    else:
-        pending = list(map(Pending, positions, attempts))
+    due = (
+        reader.column("Q", pending_count) if flags & _DUE else array("Q", bytes(8 * pending_count))
+    )
+    pending = PendingMessages(positions, attempts, due)
     ranges = list(zip(bounds[::2], bounds[1::2], strict=True))
     return ChannelState(name, bool(flags & _PAUSED), ready, ranges, pending)
 

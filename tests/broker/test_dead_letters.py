@@ -323,7 +323,7 @@ def test_at_fsync_the_channel_forgets_after_the_commit() -> None:
     case.scan(1.1)
     log.commits.pop()(None)
     assert (case.places, case.dead()) == ((0, 0, 0, 1), [b"x"])
-    assert case.channel.state().pending == []
+    assert not case.channel.state().pending
 
 
 def test_a_channel_emptied_while_the_disk_works() -> None:

@@ -21,7 +21,7 @@ from nsqtx.broker.dead_letters import DeadLetters
 from nsqtx.broker.returned import DeferredMessages
 from nsqtx.broker.subscription import Subscription
 from nsqtx.broker.topic import Topic
-from nsqtx.interfaces import ChannelState, ITopicLog, Pending, StorageError, TopicState
+from nsqtx.interfaces import ChannelState, ITopicLog, PendingMessages, StorageError, TopicState
 from nsqtx.nsqd.http import NsqdApi
 from nsqtx.nsqd.lookup_peer import LookupPeer
 from nsqtx.nsqd.session import Session
@@ -81,13 +81,13 @@ def _deaf_to_failures(original: Callable[..., Any]) -> Callable[..., Any]:
 def _forget_pending(original: Callable[..., ChannelState]) -> Callable[..., ChannelState]:
     def state(self: Channel) -> ChannelState:
         found = original(self)
-        return attrs.evolve(found, pending=found.pending[1:])
+        return attrs.evolve(found, pending=list(found.pending)[1:])
 
     return state
 
 
 def _early(original: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda self, now: original(self, now + 400_000_000)
+    return lambda self, now, limit: original(self, now + 400_000_000, limit)
 
 
 def _one_byte_short(original: Callable[..., None]) -> Callable[..., None]:
@@ -146,7 +146,7 @@ def _refused_is_ok(original: Callable[..., None]) -> Callable[..., None]:
 
 
 def _never_times_out(_: object) -> Callable[..., list[bytes]]:
-    return lambda self, now: []
+    return lambda self, now, limit: []
 
 
 def _delete_too_much(_: object) -> Callable[..., int]:
@@ -220,8 +220,8 @@ def _empties_half(original: Callable[..., None]) -> Callable[..., None]:
     return empty
 
 
-def _dead_letters_unnoted(_: object) -> Callable[..., Iterator[Pending]]:
-    return lambda self: iter(())
+def _dead_letters_unnoted(_: object) -> Callable[..., PendingMessages]:
+    return lambda self: PendingMessages()
 
 
 def _dead_letters_forgotten(original: Callable[..., Any]) -> Callable[..., Any]:

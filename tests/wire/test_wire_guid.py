@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from nsqtx.wire.guid import MAX_POSITION, default_node_id, make_ids, position_of
+from nsqtx.wire.guid import (
+    MAX_POSITION,
+    NODE_IDS,
+    default_node_id,
+    make_ids,
+    position_of,
+    positions_of,
+)
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 200, 1000])
@@ -26,3 +35,10 @@ def test_last_position() -> None:
 def test_node_id(hostname: str, node_id: int) -> None:
     """A host has the node id that the original gives it."""
     assert default_node_id(hostname) == node_id
+
+
+@given(st.lists(st.integers(0, MAX_POSITION - 1)), st.integers(0, NODE_IDS - 1))
+def test_positions_of_many(positions: list[int], node_id: int) -> None:
+    """As of each."""
+    ids = [make_ids(position, 1, node_id)[0] for position in positions]
+    assert positions_of(ids) == [position_of(id) for id in ids] == positions
