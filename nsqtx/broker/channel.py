@@ -339,12 +339,13 @@ class Channel:
         """This channel as its topic's checkpoint keeps it."""
         pending = PendingMessages()
         for owner in self.owners():
-            held = owner.in_flight
-            attempts = [attempts_of(record) for record, _ in held.values()]
-            pending.extend(PendingMessages.of(positions_of(held), attempts))
+            if held := owner.in_flight:
+                attempts = [attempts_of(record) for record, _ in held.values()]
+                pending.extend(PendingMessages.of(positions_of(held), attempts))
         letters = self.dead_letters
         for part in (self.requeued, self.deferred, letters):
-            pending.extend(part.pending())
+            if part:
+                pending.extend(part.pending())
         return ChannelState(
             self.name,
             self.paused,
