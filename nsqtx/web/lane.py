@@ -195,7 +195,7 @@ class Lane:
         self.end_turn = end_turn
         self.starts = tuple(f"POST {path}?".encode() for path in endpoints)
         self._clock = clock
-        #: Heads that were seen, as bytes; None: those for Twisted.
+        #: Heads of our endpoints that were seen, as bytes; None: they are for Twisted all the same.
         self.kept: dict[bytes, Head | None] = {}
         self._second = -1
         self._date = b""
@@ -212,17 +212,17 @@ class Lane:
             return self.kept[data]
         except KeyError:
             pass
-        head = self._read(data) if len(data) <= MAX_HEAD else None
+        plain = _PLAIN.fullmatch(data) if len(data) <= MAX_HEAD else None
+        if plain is None or (path := plain[1].decode()) not in self.endpoints:
+            return None
+        head = self._read(data, path, plain[2])
         if len(data) <= MAX_KEPT_HEAD:
             if len(self.kept) >= MAX_KEPT_HEADS:
                 self.kept.clear()
             self.kept[data] = head
         return head
 
-    def _read(self, data: bytes) -> Head | None:
-        plain = _PLAIN.fullmatch(data)
-        if plain is None or (path := plain[1].decode()) not in self.endpoints:
-            return None
+    def _read(self, data: bytes, path: str, query: bytes) -> Head | None:
         headers: list[tuple[bytes, bytes]] = []
         parser = HttpRequestParser(_Headers(headers))
         try:
@@ -238,7 +238,7 @@ class Lane:
                 if lower in special:
                     return None
                 special[lower] = value.strip(b" \t").lower()
-        return _head_of(path, plain[2], special)
+        return _head_of(path, query, special)
 
     def response(self, request: LaneRequest, body: bytes, closes: bool) -> bytes:
         """An answer, as Twisted would write it."""

@@ -25,6 +25,7 @@ from twisted.logger import ILogObserver, LogEvent, LogLevel, globalLogBeginner
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from nsqtx.heap import Heap
 from tests.soak.ledger import Ledger
 from tests.soak.traffic import Traffic
 from tests.soak.troubles import Troubles
@@ -202,7 +203,11 @@ async def soak(reactor: Any, arguments: argparse.Namespace, path: Path) -> None:
         ]
         run = Soak(reactor, arguments, daemons)
         globalLogBeginner.beginLoggingTo([run], redirectStandardIO=False)
+        # As in the daemons: else what this process has freed is part of what it seems to use.
+        heap = Heap(reactor)
+        heap.settle()
         await run.run()
+        heap.stop()
         run.stop_daemons()
     rows = [(name, f"{value:,}") for name, value in tallies(run.ledger).items()]
     rows += figures_of(run.record)
