@@ -49,7 +49,7 @@ class Store:
         #: The disk below, for those who keep other files in the data path.
         self.volume = Volume(files, root, settings, in_thread, now, report, random)
         self._handles = Handles(files, settings.open_files)
-        self._line = SyncLine(in_thread)
+        self._line = SyncLine(in_thread, settings.open_files)
         self._logs: dict[str, TopicLog] = {}
         self._clean = False
         self._high_water = 0

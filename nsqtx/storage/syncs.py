@@ -18,8 +18,8 @@ from nsqtx.storage.volume import InThread
 __all__ = ["SyncJob", "SyncLine", "Syncing", "Syncs", "sync_file"]
 
 _Done = Callable[[StorageError | None], None]
-#: How many syncs of a data path may be under way. There are ten threads; a few more jobs, and none
-#: of them waits for the reactor.
+#: The most syncs of a data path that are under way. There are ten threads; with a few more jobs
+#: none of them waits for the reactor.
 _WIDTH = 16
 
 
@@ -91,11 +91,13 @@ class SyncLine:
     """Whose turn it is: of all logs of a data path, a few are synced at a time.
 
     A sync keeps its segments open, and holds a thread that others want, too. With ten thousand
-    topics in use there are as many to sync at the same second.
+    topics in use there are as many to sync at the same second. ``open_files`` is how many segments
+    may be open; about half of them are left for publishers and consumers.
     """
 
-    def __init__(self, in_thread: InThread) -> None:
+    def __init__(self, in_thread: InThread, open_files: int) -> None:
         self._in_thread = in_thread
+        self._width = max(1, min(_WIDTH, open_files // 2))
         self._running = 0
         self._waiting: deque[Callable[[], SyncTurn | None]] = deque()
 
@@ -108,7 +110,7 @@ class SyncLine:
         self._fill()
 
     def _fill(self) -> None:
-        while self._waiting and self._running < _WIDTH:
+        while self._waiting and self._running < self._width:
             turn = self._waiting.popleft()()
             if turn is not None:
                 self._running += 1

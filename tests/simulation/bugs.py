@@ -28,7 +28,7 @@ from nsqtx.nsqd.session import Session
 from nsqtx.storage.log import TopicLog
 from nsqtx.storage.segment import Segment
 from nsqtx.storage.store import Store
-from nsqtx.storage.syncs import SyncJob
+from nsqtx.storage.syncs import SyncJob, SyncLine
 from nsqtx.storage.writer import LogWriter
 
 __all__ = ["BUGS", "FOUND", "Bug"]
@@ -84,6 +84,14 @@ def _forget_pending(original: Callable[..., ChannelState]) -> Callable[..., Chan
         return attrs.evolve(found, pending=list(found.pending)[1:])
 
     return state
+
+
+def _others_are_forgotten(_: object) -> Callable[..., None]:
+    def finish(self: SyncLine, done: Callable[..., None], failure: BaseException | None) -> None:
+        self._running -= 1
+        done(failure)
+
+    return finish
 
 
 def _early(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -285,15 +293,23 @@ BUGS = [
     _bug("OK is said before the write", "S2", "os 1", TopicLog, "_open", _answer_first),
     _bug("nothing is synced", "S1", "fsync 1", SyncJob, "__call__", _no_sync),
     _bug("a failed sync counts as good", "S1", "fsync 37", TopicLog, "end_sync", _deaf_to_failures),
+    _bug(
+        "who waits to sync is forgotten",
+        "L1",
+        "fsync 10",
+        SyncLine,
+        "_finish",
+        _others_are_forgotten,
+    ),
     _bug("the checkpoint forgets a message", "S2", "os 1", Channel, "state", _forget_pending),
     _bug("a message is due 0.4 s early", "S5", "os 0", DeferredMessages, "take_due", _early),
-    _bug("a torn tail is cut one byte short", "S2", "os 6", Segment, "scan", _one_byte_short),
+    _bug("a torn tail is cut one byte short", "S2", "os 27", Segment, "scan", _one_byte_short),
     _bug("one message more than RDY", "S8", "os 0", Subscription, "room", _one_over),
     _bug("attempts are not counted", "S6", "os 0", channel_module, "next_frame", _no_attempt),
     _bug("no checkpoints while nsqd runs", "S4", "os 35", Broker, "tick", _no_checkpoints),
     _bug("MPUB is two batches", "S7", "os 1", Topic, "publish", _in_halves),
     _bug("positions come twice", "S7", "power 2", TopicLog, "_open", _same_positions),
-    _bug("a refused write is answered OK", "S2", "os 1", LogWriter, "write", _refused_is_ok),
+    _bug("a refused write is answered OK", "S2", "os 3", LogWriter, "write", _refused_is_ok),
     _bug("messages never time out", "L1", "os 0", Subscription, "expire", _never_times_out),
     _bug("segments go too early", "S2", "os 1", Topic, "_floor", _delete_too_much),
     _bug("the log is replayed from too early", "S4", "os 1", broker_module, "recover", _replay_all),
@@ -301,7 +317,7 @@ BUGS = [
     _bug("a paused channel delivers", "PAUSE", "os 2", Channel, "pump", _pause_is_not_heard),
     _bug("a paused topic hands on", "PAUSE", "os 1", Topic, "holding", _holds_nothing),
     _bug("a pause is not written down", "PAUSE", "os 1", NsqdApi, "_keep", _pause_is_not_kept),
-    _bug("a channel is not quite emptied", "S4", "os 21", Channel, "empty", _empties_half),
+    _bug("a channel is not quite emptied", "S4", "os 51", Channel, "empty", _empties_half),
     _bug(
         "the checkpoint forgets dead letters",
         "S9",

@@ -146,6 +146,21 @@ class Node(ABC):
         self._ended(self, how)
 
 
+#: How many segments an nsqd may have open.
+SEGMENTS = (1, 2, 4, 256)
+
+
+@attrs.frozen
+class SmallMachine(Machine):
+    """One on which few segments may be open."""
+
+    segments: int = 256
+
+    def open_segments(self) -> int:
+        """See `nsqtx.nsqd.machine.Machine`."""
+        return self.segments
+
+
 class NsqdNode(Node):
     """An nsqd with a disk of its own."""
 
@@ -182,12 +197,16 @@ class NsqdNode(Node):
             data_path="/data",
             **self._options,
         )
-        machine = Machine(
+        seed = self.world.random.getrandbits(64)
+        machine = SmallMachine(
             self.name,
             lambda path: _Lock(path, self),
             lambda _: self.disk,
-            Random(self.world.random.getrandbits(64)),
+            Random(seed),
             FakeDescriptors(1024),
+            # With one or two, files are closed and opened all the time, and one topic is synced
+            # while others wait.
+            SEGMENTS[seed % len(SEGMENTS)],
         )
         return NsqdService(options, reactor, None, machine)
 
