@@ -11,7 +11,7 @@ import pytest
 from twisted.internet.task import Clock
 
 from nsqtx.broker.broker import Broker, Settings
-from nsqtx.broker.stats import topic_stats
+from nsqtx.broker.stats import TopicStats
 from nsqtx.nsqd.options import CHANGEABLE, NsqdOptions
 from nsqtx.nsqlookupd.options import NsqlookupdOptions
 from nsqtx.options import Declared, declared
@@ -84,8 +84,9 @@ def test_figures_to_watch_are_in_stats(figure: str, of: str) -> None:
     """Each is a key of /stats, where it is said to be."""
     broker = Broker(ListStore(), Clock().seconds, Settings())
     broker.get_topic("t").get_channel("c")
-    topics = topic_stats(broker)
-    assert topics is not None
+    found = TopicStats.of(broker)
+    assert found is not None
+    topics = list(found)
     places = {
         "nsqd": {"health", "memory", "start_time", "version"},
         "topic": set(topics[0]),

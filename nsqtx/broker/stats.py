@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
+
+import attrs
 
 from nsqtx.broker.broker import Broker
 from nsqtx.broker.channel import Channel
@@ -10,33 +13,53 @@ from nsqtx.broker.locality import LocalCounts
 from nsqtx.broker.quantile import summary
 from nsqtx.broker.topic import Topic
 
-__all__ = ["channel_counters", "topic_stats"]
+__all__ = ["TopicStats", "channel_counters"]
 
 
-def topic_stats(
-    broker: Broker, topic: str = "", channel: str = "", include_clients: bool = True
-) -> list[dict[str, Any]] | None:
+@attrs.frozen
+class TopicStats:
     """The ``topics`` of ``/stats``, sorted by name, keys in the order of the specification.
 
-    With ``topic`` only that one (None when it does not exist); with ``channel`` only channels of
-    that name, and no topic without it.
+    Going through it gives each topic as it is at that moment. With ``topic`` it is only that one;
+    with ``channel`` only channels of that name, and no topic without it.
     """
-    if topic:
-        if topic not in broker.topics:
-            return None
-        topics = [broker.topics[topic]]
-    else:
-        topics = [broker.topics[name] for name in sorted(broker.topics)]
-    if channel:
-        topics = [each for each in topics if channel in each.channels]
-    return [_topic(broker, each, topic, channel, include_clients) for each in topics]
+
+    broker: Broker
+    topic: str
+    channel: str
+    clients: bool
+    _topics: list[Topic]
+
+    @classmethod
+    def of(
+        cls, broker: Broker, topic: str = "", channel: str = "", clients: bool = True
+    ) -> TopicStats | None:
+        """Of those that there are now; None: there is no such topic."""
+        if topic:
+            if topic not in broker.topics:
+                return None
+            topics = [broker.topics[topic]]
+        else:
+            topics = [broker.topics[name] for name in sorted(broker.topics)]
+        if channel:
+            topics = [each for each in topics if channel in each.channels]
+        return cls(broker, topic, channel, clients, topics)
+
+    def __len__(self) -> int:
+        return len(self._topics)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        for each in self._topics:
+            yield _topic(self.broker, each, self.topic, self.channel, self.clients)
 
 
 def _topic(
     broker: Broker, topic: Topic, topic_filter: str, channel_filter: str, clients: bool
 ) -> dict[str, Any]:
     channels = topic.channels
-    names = [channel_filter] if channel_filter else sorted(channels)
+    names = sorted(channels)
+    if channel_filter:
+        names = [name for name in names if name == channel_filter]
     windows = [c.latency for c in channels.values() if c.latency is not None]
     return {
         "topic_name": topic.name,

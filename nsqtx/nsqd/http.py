@@ -7,20 +7,21 @@ had in the first NSQ; the original answers them with 404 now, here they work.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from klein import Klein
 from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import Cooperator
 
 from nsqtx.broker.channel import Channel
 from nsqtx.broker.errors import Exiting
-from nsqtx.broker.stats import topic_stats
 from nsqtx.broker.topic import Topic
 from nsqtx.nsqd.dead_letters import add_dead_letter_routes, limit_of, set_limit
 from nsqtx.nsqd.http_publish import PUBLISHING, add_publish_routes, required_name, whole
 from nsqtx.nsqd.openapi import OPERATIONS
 from nsqtx.nsqd.peek import add_peek_routes
-from nsqtx.nsqd.stats_text import stats_text
+from nsqtx.nsqd.stats import add_stats_route
 from nsqtx.version import NSQ_VERSION
 from nsqtx.web.api import (
     ApiError,
@@ -31,10 +32,9 @@ from nsqtx.web.api import (
     routes_of,
     v1,
 )
-from nsqtx.web.args import is_true
 from nsqtx.web.debug import add_debug_routes
 from nsqtx.web.lane import Lane
-from nsqtx.web.memory import memory_stats, record_pauses
+from nsqtx.web.memory import record_pauses
 from nsqtx.web.metrics import Exposition, add_metrics_route
 from nsqtx.web.openapi import add_openapi_route
 from nsqtx.web.site import ApiRequest, ApiSite
@@ -52,6 +52,8 @@ class NsqdApi:
 
     def __init__(self, node: Node) -> None:
         self.node = node
+        #: Does long work in slices.
+        self.cooperator = Cooperator(scheduler=partial(node.clock.callLater, 0.0))
         record_pauses()
 
     @property
@@ -218,29 +220,6 @@ class NsqdApi:
 
     # What there is to know. Sections 8 to 10.
 
-    @app.route("/stats", methods=["GET"])
-    @v1
-    def stats(self, request: ApiRequest) -> dict[str, Any] | str:
-        """Topics, channels, clients, memory; as JSON or for people."""
-        args = query_of(request)
-        topic = args.get("topic", "")
-        clients = is_true(args, "include_clients")
-        broker = self.node.broker
-        topics = topic_stats(broker, topic, args.get("channel", ""), clients)
-        producers = self.node.producers(topic) if clients and topics is not None else []
-        stats: dict[str, Any] = {
-            "version": NSQ_VERSION,
-            "health": self.node.health,
-            "start_time": int(self.node.start_time),
-            "topics": topics,
-        }
-        if is_true(args, "include_mem"):
-            stats["memory"] = memory_stats()
-        stats["producers"] = producers or None
-        if args.get("format") == "json":
-            return stats
-        return stats_text({**stats, "start_time": self.node.start_time}, broker.now())
-
     @app.route("/ping", methods=["GET"])
     @plain
     def ping(self, request: ApiRequest) -> str:
@@ -298,6 +277,7 @@ class NsqdApi:
     add_publish_routes(app)
     add_dead_letter_routes(app)
     add_peek_routes(app)
+    add_stats_route(app)
     add_metrics_route(app)
     add_debug_routes(app)
     add_openapi_route(app, "nsqd", OPERATIONS)

@@ -9,22 +9,18 @@ from typing import Any
 from nsqtx.durations import format_duration
 from nsqtx.version import NSQ_VERSION, RUNTIME
 
-__all__ = ["stats_text"]
+__all__ = ["write_stats"]
 
 _SECOND = 10**9
 
 
-def stats_text(stats: dict[str, Any], now: int, zone: tzinfo | None = None) -> str:
-    """The text form of what ``/stats?format=json`` shows.
+def write_stats(stats: dict[str, Any], now: int, zone: tzinfo | None = None) -> Iterator[str]:
+    """The text form of what ``/stats?format=json`` shows, piece by piece.
 
     :param stats: the JSON form; without ``memory`` that part is left out.
     :param now: the time, in ns since the epoch.
     :param zone: the time zone of the start time, the local one when None.
     """
-    return "".join(_parts(stats, now, zone))
-
-
-def _parts(stats: dict[str, Any], now: int, zone: tzinfo | None) -> Iterator[str]:
     start = stats["start_time"]
     uptime = format_duration(max(0, now - int(start * _SECOND)))
     yield f"nsqd v{NSQ_VERSION} (built w/{RUNTIME})\n"

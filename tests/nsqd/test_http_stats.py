@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from nsqtx.nsqd import stats
+from nsqtx.nsqd.stats import FEW_TOPICS
+from tests.support.http import Connection, request_bytes
 from tests.support.nsqdapi import PRODUCER, Consumer, Nsqd, token
 
 TOP_KEYS = ["version", "health", "start_time", "topics", "memory", "producers"]
@@ -116,3 +121,52 @@ def test_stats_text_of_a_busy_nsqd(busy: Nsqd) -> None:
 def test_stats_of_a_malformed_query(nsqd: Nsqd) -> None:
     """A malformed query is the only error that /stats has."""
     assert token(nsqd.get("/stats?format=json;x")) == (400, "INVALID_REQUEST")
+
+
+@pytest.fixture
+def large(busy: Nsqd) -> Nsqd:
+    """An nsqd with more topics than are written at once."""
+    for number in range(FEW_TOPICS + 50):
+        busy.node.broker.get_topic(f"many-{number:03}").get_channel("c")
+    return busy
+
+
+def ask(nsqd: Nsqd, target: str) -> Connection:
+    """A connection with a request that is not answered yet."""
+    connection = Connection(nsqd.site)
+    connection.send(request_bytes("GET", target))
+    assert not connection.transport.value()
+    return connection
+
+
+@pytest.mark.parametrize("query", ["", "format=json", "channel=c&format=json&include_clients=0"])
+def test_many_topics_are_written_in_between(
+    large: Nsqd, query: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer is that of a few topics, but for the turns of the reactor that it takes."""
+    target = f"/stats?include_mem=0&{query}"
+    connection = ask(large, target)
+    while not connection.transport.value():
+        large.node.clock.advance(0)
+    (answer,) = connection.answers()
+    monkeypatch.setattr(stats, "FEW_TOPICS", 1000)
+    assert answer == large.get(target)
+    assert answer.text.count("many-") == FEW_TOPICS + 50
+
+
+def test_what_goes_while_it_is_written(large: Nsqd) -> None:
+    """A topic is shown as it was, a channel not at all, and a client is not waited for."""
+    connection = ask(large, "/stats?format=json&channel=c")
+    gone = ask(large, "/stats")
+    broker = large.node.broker
+    broker.delete_topic("many-001")
+    broker.topics["many-002"].delete_channel("c")
+    gone.lost()
+    while not connection.transport.value():
+        large.node.clock.advance(0)
+    (answer,) = connection.answers()
+    topics = {each["topic_name"]: each["channels"] for each in json.loads(answer.body)["topics"]}
+    assert topics["many-001"] == topics["many-002"] == []
+    assert len(topics["many-003"]) == 1
+    large.node.clock.advance(1)
+    assert not large.node.clock.getDelayedCalls()

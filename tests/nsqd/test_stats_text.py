@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from nsqtx.nsqd.stats_text import stats_text
+from nsqtx.nsqd.stats_text import write_stats
 from nsqtx.version import RUNTIME
 
 START = 1_700_000_000
@@ -17,6 +17,11 @@ HEAD = (
     f"nsqd v1.3.0 (built w/{RUNTIME})\nstart_time 2023-11-15T00:13:20+02:00\nuptime 3s\n\n"
     "Health: OK\n"
 )
+
+
+def text_of(*about: Any) -> str:
+    """All pieces."""
+    return "".join(write_stats(*about))
 
 
 def latency(*values: float) -> dict[str, Any]:
@@ -82,7 +87,7 @@ def channel(name: str, **changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("topics", [[], None])
 def test_nothing(topics: list[Any] | None) -> None:
     """Without topics and producers both say so."""
-    text = stats_text(stats(topics=topics), NOW, ZONE)
+    text = text_of(stats(topics=topics), NOW, ZONE)
     assert text == HEAD + "\nTopics: None\n\nProducers: None\n"
 
 
@@ -114,12 +119,12 @@ def test_sample() -> None:
         "\nProducers:\n"
         "   [V2 ph:41150 pub/1       ] msgs: 3        topics: t=3 connected: 1s\n"
     )
-    assert stats_text(given, NOW, ZONE) == HEAD + expected
+    assert text_of(given, NOW, ZONE) == HEAD + expected
 
 
 def test_memory() -> None:
     """Memory figures follow the health, a tab before each value."""
-    text = stats_text(stats(memory={"heap_objects": 7, "gc_total_runs": 12}), NOW, ZONE)
+    text = text_of(stats(memory={"heap_objects": 7, "gc_total_runs": 12}), NOW, ZONE)
     assert (
         "\n\nMemory:\n   heap_objects             \t7\n   gc_total_runs            \t12\n" in text
     )
@@ -139,7 +144,7 @@ def test_memory() -> None:
 def test_latency(ns: float, text: str) -> None:
     """A latency has one decimal and the largest unit that it exceeds."""
     given = stats(topics=[topic("t", e2e_processing_latency=latency(ns, 5.0))])
-    assert f"e2e%: {text}, 5.0ns\n" in stats_text(given, NOW, ZONE)
+    assert f"e2e%: {text}, 5.0ns\n" in text_of(given, NOW, ZONE)
 
 
 def test_odd_clients() -> None:
@@ -148,7 +153,7 @@ def test_odd_clients() -> None:
         client(remote_address="@", hostname="h" * 30, connect_ts=START + 9),
         client(remote_address="[::1]:7"),
     ]
-    text = stats_text(stats(producers=clients), NOW, ZONE)
+    text = text_of(stats(producers=clients), NOW, ZONE)
     assert f"[V2 {'h' * 30}: ua/1] state: 3 " in text
     assert "connected: 0s\n" in text
     assert "[V2 hst:7 ua/1           ]" in text
@@ -156,4 +161,4 @@ def test_odd_clients() -> None:
 
 def test_utc() -> None:
     """UTC is written Z."""
-    assert "start_time 2023-11-14T22:13:20Z\n" in stats_text(stats(), NOW, timezone(timedelta(0)))
+    assert "start_time 2023-11-14T22:13:20Z\n" in text_of(stats(), NOW, timezone(timedelta(0)))
