@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 
@@ -13,7 +14,7 @@ from nsqtx.storage.handles import Handles
 from nsqtx.storage.layout import ROOT, decode_topic, encode_topic
 from nsqtx.storage.log import TopicLog
 from nsqtx.storage.metadata import write_metadata
-from nsqtx.storage.syncs import SyncLine
+from nsqtx.storage.syncs import SyncLine, sync_file
 from nsqtx.storage.volume import Counters, InThread, Settings, Volume
 
 __all__ = ["Store"]
@@ -150,6 +151,10 @@ class Store:
         files = self.volume.files
 
         def work() -> None:
+            # Before the topic is gone it must be known which positions were used. A disk that
+            # refuses this shall be emptied all the same.
+            with contextlib.suppress(OSError):
+                sync_file(files, _POSITIONS)
             files.sync_directory(ROOT)  # the topic is gone for good before its files are
             for directory in directories:
                 for name in files.listdir(directory):
@@ -178,7 +183,6 @@ class Store:
             file = self.volume.files.open(_POSITIONS, create=True)
             try:
                 file.write_at(data + crc32(data).to_bytes(4, "big"), 0)
-                file.datasync()
             finally:
                 file.close()
         except OSError as error:

@@ -97,6 +97,32 @@ def test_delete_during_a_sync(durability: str) -> None:
     assert (disk.open_files, store.topics()) == (0, [])
 
 
+@pytest.mark.parametrize("failing", ["", "datasync nsqd.topics/positions.mark"])
+def test_delete_waits_for_no_sync(failing: str) -> None:
+    """The thread that removes the files sees to that the positions stay used up after a power
+
+    cut; if it cannot, it removes them all the same.
+    """
+    disk = SimulatedDisk()
+    threads = Threads()
+    store = make_store(disk, threads=threads)
+    log = store.open("t")
+    append(log, *[b"x"] * 50)
+    end = log.end
+    if failing:
+        disk.failures[failing] = errno.EIO
+    del disk.trace[:]
+    store.delete("t")
+    assert not [each for each in disk.trace if each[0] in ("datasync", "sync_directory")]
+    threads.run()
+    assert disk.listdir("nsqd.topics") == ["positions.mark"]
+    if not failing:
+        disk.power_cut()
+        disk.restart()
+        store = make_store(disk, now=Now(1.0), seed=2)
+        assert store.open("t").end == end
+
+
 def test_delete_what_was_never_written() -> None:
     """A topic without files is deleted like any other."""
     store = make_store(SimulatedDisk())
