@@ -60,6 +60,8 @@ class Session:
         self._parser = LookupParser()
         self._answers: list[bytes] = []
         self._reason = "EOF"
+        #: It was nsqlookupd that closed the connection, because it stops.
+        self._dropped = False
 
     def receive(self, data: bytes) -> None:
         """Do what a read asks for; all answers go out together."""
@@ -90,6 +92,7 @@ class Session:
         """Close, without a word."""
         if not self.closed:
             self._reason = "closed"
+            self._dropped = True
             self._end()
 
     def _end(self) -> None:
@@ -237,7 +240,8 @@ class Session:
                 yield
 
     def _gone(self) -> None:
-        log.error("client({address}) - {reason}", address=self.address, reason=self._reason)
+        say = log.info if self._dropped else log.error
+        say("client({address}) - {reason}", address=self.address, reason=self._reason)
 
 
 _COMMANDS: dict[bytes, Callable[[Session, list[bytes]], None]] = {

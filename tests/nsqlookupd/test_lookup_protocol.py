@@ -232,6 +232,17 @@ def test_a_stop_closes_all_without_a_word() -> None:
     assert lookupd.factory.stop(2.0).called
 
 
+def test_the_log_of_a_stop() -> None:
+    """To close connections is no error."""
+    lookupd = Lookupd()
+    protocol, _ = lookupd.connect(b"  V1" + IDENTIFY)
+    with Logged() as log:
+        lookupd.factory.stop(2.0)
+        lose(protocol)
+    assert log.lines[-1] == "client(1.2.3.4:5) - closed"
+    assert not [line for line in log.lines if line.startswith("E ")]
+
+
 def test_a_stop_does_not_wait_for_removals() -> None:
     """What nobody will see any more need not be tidied."""
     lookupd = Lookupd()
