@@ -41,6 +41,7 @@ from nsqtx.tls import ServerTls, TlsError, TlsSettings
 from nsqtx.version import NSQ_VERSION, RUNTIME
 from nsqtx.web.api import TlsRequired
 from nsqtx.web.https import HttpsFactory
+from nsqtx.web.lag import ReactorLag
 from nsqtx.web.site import ApiSite
 from nsqtx.wire.codecs import SNAPPY_AVAILABLE
 
@@ -98,7 +99,7 @@ class NsqdService(SteeredService):
         self._ports = Ports(reactor, self._machine.descriptors, spare)
         self._lookups: Lookups | None = None
         self._drain: Drain | None = None
-        self._rounds = [
+        self._rounds: list[Rounds | ReactorLag] = [
             Rounds(reactor, SCAN_INTERVAL, self._broker.scan),
             Rounds(reactor, TICK_INTERVAL, self._broker.tick),
             Rounds(reactor, TICK_INTERVAL, self._store.tick),
@@ -192,9 +193,9 @@ class NsqdService(SteeredService):
         self.node.set_lookupds = self._lookups.set_addresses
         self._lookups.set_addresses(options.lookupd_tcp_address)
         self._ports.announce()
+        self._rounds.append(self.node.lag)
         for rounds in self._rounds:
             rounds.start()
-        self.node.lag.start()
         if options.statsd_address:
             self._start_statsd()
 
@@ -355,7 +356,6 @@ class NsqdService(SteeredService):
         self._ports.drop()
         for rounds in self._rounds:
             rounds.stop()
-        self.node.lag.stop()
         self._metadata.cancel()
         # What was not loaded must not be written: neither an empty list of topics over nsqd.dat,
         # nor the mark of a clean stop over a crash that nobody has recovered from yet.
