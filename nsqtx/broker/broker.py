@@ -66,8 +66,11 @@ class Broker:
     #: Topics whose logs want to be ticked.
     _unsettled: dict[Topic, None] = attrs.Factory(dict)
     _rests: dict[Topic, float] = attrs.Factory(dict)
-    #: Channels and topics that are still to be looked after in this round.
+    #: Channels that are still to be looked after in this round, and when it began: what is due
+    #: later is for the next one, so that every round has an end.
     _scanning: deque[Channel] = attrs.Factory(deque)
+    _scan_began: int = 0
+    #: Topics that are still to be looked after.
     _ticking: deque[Topic] = attrs.Factory(deque)
 
     def now(self) -> int:
@@ -185,15 +188,15 @@ class Broker:
         waiting = self._scanning
         if not waiting:
             waiting.extend(self._busy)
-        now = self.now()
+            self._scan_began = self.now()
         left = MESSAGES_AT_ONCE
         while waiting and left > 0:
             channel = waiting.popleft()
             if channel not in self._busy:
                 continue  # it was deleted
-            count = channel.scan(now, left)
+            count = channel.scan(self._scan_began, left)
             if count == left:
-                waiting.appendleft(channel)  # there may be more of it
+                waiting.append(channel)  # there may be more of it
             left -= 1 + count
             if not channel.waits:
                 self._busy.pop(channel, None)

@@ -370,6 +370,23 @@ def test_many_messages_are_due_in_pieces() -> None:
     assert had[:2] == [2000, 4000]
 
 
+def test_a_round_has_an_end() -> None:
+    """What becomes due meanwhile is for the next one, which knows of all channels again."""
+    bench = Bench()
+    now = bench.broker.now()
+    for number in range(30_000):
+        bench.publish(b"x", due=now + number * SECOND // 6000)
+    consumer, _ = bench.consumer(30_000)
+    bench.clock.advance(1)
+    pieces = 1
+    while bench.broker.scan():
+        # 3,000 more are due, and 2,000 are let go.
+        bench.clock.advance(0.5)
+        pieces += 1
+    assert pieces == 4
+    assert len(consumer.bodies) == 6001
+
+
 def test_a_channel_that_goes_during_a_scan() -> None:
     """The rest of the round is for the others."""
     bench = Bench()
