@@ -4,7 +4,7 @@ What a daemon holds is freed by reference counts: connections, requests and topi
 objects. So the collector is asked seldom. Some cycles are Twisted's own, and small: work in a
 thread (each sync of a log), a connection of an HTTP client, and of HTTPS. They are young when they
 end, so they are looked for once a minute, and that takes a millisecond or two. What is older is
-looked through every ten minutes, and once an hour everything.
+looked through every ten minutes, and once a day everything, which takes 0.1 s with 10,000 topics.
 
 Bodies of a megabyte, and reads and writes of a quarter, are blocks that the C library would give
 back to the system and ask for again, page by page: that was two thirds of the time of an nsqd that
@@ -27,6 +27,8 @@ __all__ = ["Heap", "keep_blocks"]
 
 #: How often young garbage is collected, and free memory given back, in seconds.
 INTERVAL = 60.0
+#: In intervals.
+DAY = 24 * 60
 #: How much memory that was freed stays with the process until then, in bytes.
 KEPT = 128 * 1024 * 1024
 #: Larger blocks go back to the system when they are freed: the most that glibc takes.
@@ -81,7 +83,7 @@ class Heap:
 
     def _tidy(self) -> None:
         self._minutes += 1
-        gc.collect(2 if self._minutes % 60 == 0 else 1 if self._minutes % 10 == 0 else 0)
+        gc.collect(2 if self._minutes % DAY == 0 else 1 if self._minutes % 10 == 0 else 0)
         if self._give_back is not None:
             self._give_back()
 
