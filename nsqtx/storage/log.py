@@ -89,7 +89,7 @@ class TopicLog:
         if checkpoint is not None:
             end = max(end, checkpoint.end)
         if clean and checkpoint is not None and checkpoint.clean:
-            self._writer.resumable = segments[-1] if segments else None
+            self._writer.resumable = self._segments.newest
         else:
             now = int(self._now() * 1e6)
             end = now if now > end else end + STEP if end else now

@@ -66,6 +66,17 @@ class Segments:
         self._miss(set(names))
         self.all.sort(key=lambda segment: (segment.first, segment.end))
 
+    @property
+    def newest(self) -> Segment | None:
+        """The one that may go on growing after a clean stop.
+
+        None before a segment that is to be deleted: a disk that reads wrong makes one look empty,
+        and should it be there once more, what is appended now would come before what is in it.
+        """
+        if not self.all or any(doomed.first > self.all[-1].first for doomed in self._doomed):
+            return None
+        return self.all[-1]
+
     def _miss(self, names: set[str]) -> None:
         """Report segments of which only the index is left. We delete that one first."""
         for name in sorted(names):

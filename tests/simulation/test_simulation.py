@@ -73,6 +73,7 @@ REGRESSIONS = [
     ("fsync", 1213),
     ("fsync", 78),
     ("fsync", 40345),
+    ("rot", 204593),
 ]
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from nsqtx.interfaces import Batch, Pending, StorageError
 from nsqtx.storage.batches import HEADER_SIZE, pack_batch
+from nsqtx.storage.store import Store
 from tests.support.disk import SimulatedDisk
 from tests.support.storage import Now, append, everything, make_state, make_store, read_all
 
@@ -265,3 +266,36 @@ def test_a_damaged_checkpoint_is_reported() -> None:
     disk.write(path, b"nonsense")
     make_store(disk, seed=5, reports=reports).open("t")
     assert reports == [f"{path}: no good checkpoint, an older one counts"]
+
+
+def test_a_segment_that_looks_empty_for_a_while() -> None:
+    """Its disk reads wrong at a start. What is written before it reads right again comes after it.
+
+    Found by simulation 204593 of ``rot``.
+    """
+    disk = SimulatedDisk()
+    now = Now()
+
+    def start(seed: int) -> Store:
+        now.seconds += 10.0
+        return make_store(disk, now=now, seed=seed)
+
+    kept = [append(start(1).open("t"), b"a")]
+    disk.restart()
+    kept.append(append(start(2).open("t"), b"b"))
+    disk.restart()
+    hit = _files(disk, ".log")[1]
+    disk.on_read = lambda path, data: bytes(len(data)) if path == hit else data
+    store = start(3)
+    log = store.open("t")
+    assert everything(log) == kept[:1]
+    log.save(make_state(log.end, clean=True))
+    store.close()
+    disk.on_read = lambda _, data: data
+
+    kept.append(append(start(4).open("t"), b"c"))
+    disk.restart()
+    disk.unlink(hit.replace(".log", ".idx"))
+    log = start(5).open("t")
+    assert everything(log) == kept
+    assert log.fetch([batch.first for batch in kept]) == [batch.records[0] for batch in kept]
