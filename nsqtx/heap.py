@@ -4,7 +4,7 @@ What a daemon holds is freed by reference counts: connections, requests and topi
 objects. So the collector is asked seldom. Some cycles are Twisted's own, and small: work in a
 thread (each sync of a log), a connection of an HTTP client, and of HTTPS. They are young when they
 end, so they are looked for once a minute, and that takes a millisecond or two. What is older is
-looked through every ten minutes, and once a day everything, which takes 0.1 s with 10,000 topics.
+looked through every ten minutes, and once a day everything, which takes 0.2 s with 10,000 topics.
 
 Bodies of a megabyte, and reads and writes of a quarter, are blocks that the C library would give
 back to the system and ask for again, page by page: that was two thirds of the time of an nsqd that
