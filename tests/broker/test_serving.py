@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nsqtx.broker.subscription import DELIVER_BYTES, JOINED
-from tests.broker.test_channel import Bench
+from tests.support.brokers import Bench
 from tests.support.subscribers import RecordingSubscriber
 
 

@@ -269,21 +269,3 @@ def test_idle_logs_are_left_alone() -> None:
     topic.publish([b"2"])
     broker.tick()
     assert store.logs["t"].ticks == 2
-
-
-def test_connections_have_their_turn_between_topics() -> None:
-    """Topics are looked after a few at a time, all of them, each once; a lost one is left out."""
-    store = ListStore()
-    broker = make_broker(store)
-    names = [f"t{number}" for number in range(200)]
-    for name in names:
-        broker.get_topic(name).publish([b"1"])
-        store.logs[name].saved = None
-    assert broker.tick()
-    done = [name for name in names if store.logs[name].saved is not None]
-    assert 0 < len(done) < 100
-    broker.delete_topic(names[-1])
-    while broker.tick():
-        pass
-    assert all(store.logs[name].saved is not None for name in names[:-1])
-    assert [store.logs[name].ticks for name in names[:-1]] == [1] * 199

@@ -1,14 +1,17 @@
-"""A broker over lists, and a consumer on one of its channels."""
+"""A broker over lists, and consumers on its channels."""
 
 from __future__ import annotations
 
 from twisted.internet.task import Clock
 
 from nsqtx.broker.broker import Broker, Settings
+from nsqtx.broker.channel import Channel
+from nsqtx.broker.subscription import Subscription
+from nsqtx.broker.topic import Topic
 from tests.support.lists import ListStore
 from tests.support.subscribers import RecordingSubscriber
 
-__all__ = ["SECOND", "consume", "make_broker"]
+__all__ = ["SECOND", "Bench", "consume", "make_broker"]
 
 SECOND = 10**9
 
@@ -27,3 +30,30 @@ def consume(broker: Broker, topic: str, channel: str, ready: int = 1000) -> Reco
     )
     subscription.set_ready(ready)
     return subscriber
+
+
+class Bench:
+    """A broker with one topic and one channel, under a clock that the test owns."""
+
+    def __init__(self, **settings: int) -> None:
+        self.clock = Clock()
+        self.clock.advance(1_700_000_000)
+        self.store = ListStore()
+        self.broker = make_broker(self.store, self.clock, **settings)
+        self.topic: Topic = self.broker.get_topic("t")
+        self.channel: Channel = self.topic.get_channel("c")
+
+    def consumer(
+        self, ready: int, timeout: int = 60 * SECOND, channel: Channel | None = None
+    ) -> tuple[RecordingSubscriber, Subscription]:
+        subscriber = RecordingSubscriber()
+        subscription = (channel or self.channel).subscribe(subscriber, timeout, 900 * SECOND)
+        subscription.set_ready(ready)
+        return subscriber, subscription
+
+    def publish(self, *bodies: bytes, due: int = 0) -> None:
+        assert self.topic.publish(list(bodies), due) is None
+
+    def pass_time(self, seconds: float) -> None:
+        self.clock.advance(seconds)
+        self.broker.scan()
