@@ -19,7 +19,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NamedTuple
 
-from bench.case import create, fill
+from bench.case import BATCH, create, fill
+from bench.cases import Scale
 from bench.measure import REFERENCE_CALL_NS, call_nanoseconds
 from bench.server import Server, call, start
 from bench.traffic import OK, bodies, pub, topic_names
@@ -68,15 +69,10 @@ def send_all(client: WireClient, commands: Sequence[bytes]) -> None:
             client.expect()
 
 
-def count_of(scale: float, count: int) -> int:
-    """At least one."""
-    return max(1, round(count * scale))
-
-
 def topics_in_use(server: Server, scale: float, waits: list[float]) -> None:
     """5,000 messages a second, to each topic in turn."""
     (body,) = bodies(1, 200)
-    commands = [pub(name, body) for name in topic_names("t", count_of(scale, 10_000))]
+    commands = [pub(name, body) for name in topic_names("t", Scale(scale)(10_000, 1))]
     client = WireClient(("127.0.0.1", server.tcp_port), timeout=600.0)
     with client, watched(server, waits):
         send_all(client, commands)
@@ -91,7 +87,7 @@ def topics_in_use(server: Server, scale: float, waits: list[float]) -> None:
 
 def deferred(server: Server, scale: float, waits: list[float]) -> None:
     """A channel with many deferred messages, of which some are due all the time."""
-    count = count_of(scale, 500_000)
+    count = Scale(scale)(500_000, 1)
     create(server, ["t"], ["c0"])
     with WireClient(("127.0.0.1", server.tcp_port), timeout=600.0) as client:
         send_all(
@@ -103,8 +99,8 @@ def deferred(server: Server, scale: float, waits: list[float]) -> None:
 
 def timeouts(server: Server, scale: float, waits: list[float]) -> None:
     """100 consumers of RDY 2500 whose messages all time out, three times."""
-    ready = count_of(scale, 2500)
-    fill(server, "t", ["c0"], max(200, 100 * ready // 200 * 200), 100)
+    ready = Scale(scale)(2500, 1)
+    fill(server, "t", ["c0"], Scale(scale)(250_000, BATCH), 100)
     with ExitStack() as stack, selectors.DefaultSelector() as selector:
         for _ in range(100):
             client = stack.enter_context(WireClient(("127.0.0.1", server.tcp_port)))
@@ -120,7 +116,7 @@ def timeouts(server: Server, scale: float, waits: list[float]) -> None:
 
 def statistics(server: Server, scale: float, waits: list[float]) -> None:
     """``/stats`` of many topics with a channel, as JSON and as text."""
-    create(server, topic_names("t", count_of(scale, 10_000)), ["c0"])
+    create(server, topic_names("t", Scale(scale)(10_000, 1)), ["c0"])
     time.sleep(3)
     with watched(server, waits):
         for _ in range(5):
@@ -130,7 +126,7 @@ def statistics(server: Server, scale: float, waits: list[float]) -> None:
 
 def deletions(server: Server, scale: float, waits: list[float]) -> None:
     """Many topics with a channel are deleted one after the other."""
-    names = topic_names("t", count_of(scale, 3000))
+    names = topic_names("t", Scale(scale)(3000, 1))
     create(server, names, ["c0"])
     with watched(server, waits):
         call(server, [("POST", f"/topic/delete?topic={name}", b"") for name in names])
@@ -140,7 +136,7 @@ def connections(server: Server, scale: float, waits: list[float]) -> None:
     """Thousands of consumers come, are there and go at the same moment."""
     socks = []
     with watched(server, waits):
-        for _ in range(count_of(scale, 4000)):
+        for _ in range(Scale(scale)(4000, 1)):
             sock = socket.create_connection(("127.0.0.1", server.tcp_port))
             sock.sendall(b"  V2SUB t c\nRDY 1\n")
             socks.append(sock)

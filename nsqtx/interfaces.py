@@ -90,7 +90,7 @@ class PendingMessages:
 
     @classmethod
     def of(
-        cls, positions: list[int], attempts: list[int], due: list[int] | None = None
+        cls, positions: Sequence[int], attempts: Sequence[int], due: Sequence[int] | None = None
     ) -> PendingMessages:
         """Of columns of the same length; without ``due`` all of them may be delivered at once."""
         times = array("Q", bytes(8 * len(positions))) if due is None else array("Q", due)

@@ -57,9 +57,7 @@ def _topic(
     broker: Broker, topic: Topic, topic_filter: str, channel_filter: str, clients: bool
 ) -> dict[str, Any]:
     channels = topic.channels
-    names = sorted(channels)
-    if channel_filter:
-        names = [name for name in names if name == channel_filter]
+    names = [name for name in sorted(channels) if channel_filter in ("", name)]
     windows = [c.latency for c in channels.values() if c.latency is not None]
     return {
         "topic_name": topic.name,

@@ -140,10 +140,8 @@ def _decode_channel(reader: _Reader) -> ChannelState:
     bounds = reader.column("Q", 2 * range_count)
     positions = reader.column("Q", pending_count)
     attempts = reader.column("I", pending_count)
-    due = (
-        reader.column("Q", pending_count) if flags & _DUE else array("Q", bytes(8 * pending_count))
-    )
-    pending = PendingMessages(positions, attempts, due)
+    due = reader.column("Q", pending_count) if flags & _DUE else None
+    pending = PendingMessages.of(positions, attempts, due)
     ranges = list(zip(bounds[::2], bounds[1::2], strict=True))
     return ChannelState(name, bool(flags & _PAUSED), ready, ranges, pending)
 
