@@ -84,16 +84,27 @@ class Chromium:
     def click(self, text: str) -> None:
         """Follow a link, or press a button, that reads so, or soon will be there.
 
-        A click that sends a form may be over before the next page has come.
+        A click that sends a form may be over before the next page has come. So what is found may
+        be gone before it is pressed, and is looked for again.
         """
         path = f"//a[normalize-space()='{text}'] | //button[normalize-space()='{text}']"
-        self.wait(lambda page: page.driver.find_element(By.XPATH, path)).click()
+
+        def press(page: Chromium) -> bool:
+            page.driver.find_element(By.XPATH, path).click()
+            return True
+
+        self.wait(press)
 
     def type(self, name: str, text: str) -> None:
-        """Fill in a field."""
-        field = self.driver.find_element(By.NAME, name)
-        field.clear()
-        field.send_keys(text)
+        """Fill in a field that is there, or soon will be."""
+
+        def fill(page: Chromium) -> bool:
+            field = page.driver.find_element(By.NAME, name)
+            field.clear()
+            field.send_keys(text)
+            return True
+
+        self.wait(fill)
 
     @property
     def heading(self) -> str:
